@@ -11,14 +11,16 @@ namespace lowbit {
 /// a * b; throws Error{bad_file} if the product does not fit int64.
 inline int64_t checked_mul(int64_t a, int64_t b) {
   int64_t result;
-  if (__builtin_mul_overflow(a, b, &result)) throw Error(ErrorCode::bad_file, "a size overflows 64 bits (the file is damaged)");
+  if (__builtin_mul_overflow(a, b, &result))
+    throw Error(ErrorCode::bad_file, "a size overflows 64 bits (the file is damaged)");
   return result;
 }
 
 /// a + b; throws Error{bad_file} if the sum does not fit int64.
 inline int64_t checked_add(int64_t a, int64_t b) {
   int64_t result;
-  if (__builtin_add_overflow(a, b, &result)) throw Error(ErrorCode::bad_file, "a size overflows 64 bits (the file is damaged)");
+  if (__builtin_add_overflow(a, b, &result))
+    throw Error(ErrorCode::bad_file, "a size overflows 64 bits (the file is damaged)");
   return result;
 }
 
@@ -28,8 +30,10 @@ inline int64_t checked_product(std::span<const int64_t> dims) {
   bool zero = false;
   for (int64_t dim : dims) {
     if (dim < 0) throw Error(ErrorCode::bad_file, "a dimension is negative (the file is damaged)");
-    if (dim == 0) zero = true;
-    else product = checked_mul(product, dim);
+    if (dim == 0)
+      zero = true;
+    else
+      product = checked_mul(product, dim);
   }
   return zero ? 0 : product;
 }

@@ -8,12 +8,12 @@
 namespace lowbit {
 
 enum class ErrorCode {
-  bad_argument,  ///< wrong use: option, recipe key, shape given by the caller (exit code 2)
-  bad_file,      ///< bytes from outside that are broken or inconsistent (exit code 3)
-  unsupported,   ///< sound input that this build cannot handle; lists everything unsupported at once (exit code 3)
-  io,            ///< the system failed: disk full, permission (exit code 4)
-  out_of_memory, ///< an allocation was refused or is above a stated limit (exit code 4)
-  internal,      ///< a bug of ours (exit code 70)
+  bad_argument,   ///< wrong use: option, recipe key, shape given by the caller (exit code 2)
+  bad_file,       ///< bytes from outside that are broken or inconsistent (exit code 3)
+  unsupported,    ///< sound input that this build cannot handle; lists everything unsupported at once (exit code 3)
+  io,             ///< the system failed: disk full, permission (exit code 4)
+  out_of_memory,  ///< an allocation was refused or is above a stated limit (exit code 4)
+  internal,       ///< a bug of ours (exit code 70)
 };
 
 class Error : public std::exception {
@@ -38,7 +38,7 @@ class Error : public std::exception {
 }  // namespace lowbit
 
 /// Always on. For what cannot happen whatever the input; input is checked with a real message instead.
-#define LOWBIT_CHECK(condition) \
-  do {                          \
+#define LOWBIT_CHECK(condition)                                             \
+  do {                                                                      \
     if (!(condition)) ::lowbit::fail_check(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -15,11 +15,12 @@ using Bytes = std::span<const std::byte>;
 /// The contents of a regular file, read-only. Keep the shared_ptr as long as a view on the bytes lives.
 class MappedFile {
  public:
-  /// Maps `path`. Throws Error{bad_file} if it is missing, unreadable or no regular file (a pipe, a device or a folder is refused without blocking).
+  /// Maps `path`. Throws Error{bad_file} if it is missing, unreadable or no regular file (a pipe, a device or a folder
+  /// is refused without blocking).
   static std::shared_ptr<const MappedFile> open(const std::string& path);
 
-  /// Maps `name`, a relative path inside `folder`, never leaving it: `..`, absolute paths, NUL and symbolic links are refused (Error{bad_file}).
-  /// The check is made on the opened file, so that exchanging it meanwhile gains nothing.
+  /// Maps `name`, a relative path inside `folder`, never leaving it: `..`, absolute paths, NUL and symbolic links are
+  /// refused (Error{bad_file}). The check is made on the opened file, so that exchanging it meanwhile gains nothing.
   static std::shared_ptr<const MappedFile> open_beneath(const std::string& folder, const std::string& name);
 
   ~MappedFile();
@@ -28,7 +29,8 @@ class MappedFile {
 
   Bytes bytes() const noexcept { return {data_, size_}; }
   const std::string& path() const noexcept { return path_; }
-  /// Tells the system that these pages are not needed for now, so that they stop counting as resident memory. They are read again on demand.
+  /// Tells the system that these pages are not needed for now, so that they stop counting as resident memory. They are
+  /// read again on demand.
   void release(Bytes part) const noexcept;
 
  private:
@@ -55,8 +57,9 @@ class StringSink : public ByteSink {
   std::string text;
 };
 
-/// Writes beside the target under a random name (O_EXCL), then fsync, rename and fsync of the folder in commit(). Without commit() the
-/// destructor removes what was written. Throws Error{io} with the system's reason (disk full, permission, the target is a folder).
+/// Writes beside the target under a random name (O_EXCL), then fsync, rename and fsync of the folder in commit().
+/// Without commit() the destructor removes what was written. Throws Error{io} with the system's reason (disk full,
+/// permission, the target is a folder).
 class AtomicFile : public ByteSink {
  public:
   using ByteSink::write;

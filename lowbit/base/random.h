@@ -1,5 +1,6 @@
-// random.h: a counter-based generator. The n-th number of a stream depends on (seed, stream, n) alone, so results are the same on every
-// thread count and machine. The mixing function is SplitMix64's finalizer (Steele, Lea, Flood, "Fast splittable PRNGs", OOPSLA 2014).
+// random.h: a counter-based generator. The n-th number of a stream depends on (seed, stream, n) alone, so results are
+// the same on every thread count and machine. The mixing function is SplitMix64's finalizer (Steele, Lea, Flood, "Fast
+// splittable PRNGs", OOPSLA 2014).
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,5 @@
-// threads.h: the one way to run things in parallel. Results never depend on the number of threads: work is cut by the problem, not by the pool.
+// threads.h: the one way to run things in parallel. Results never depend on the number of threads: work is cut by the
+// problem, not by the pool.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ class ThreadPool {
 
   int size() const noexcept { return size_; }
 
-  /// Calls task(i) for 0 <= i < n, in any order, on the pool's threads; returns when all are done. An exception of a task is rethrown
-  /// (the one of the lowest i). May be nested: an inner call from a task runs on its own thread.
+  /// Calls task(i) for 0 <= i < n, in any order, on the pool's threads; returns when all are done. An exception of a
+  /// task is rethrown (the one of the lowest i). May be nested: an inner call from a task runs on its own thread.
   void parallel_for(int64_t n, const std::function<void(int64_t)>& task);
 
   /// Cuts [0, n) into blocks of `block` (the last may be shorter) and calls task(begin, end) for each.

@@ -55,7 +55,9 @@ size_t dtype_bytes(DType type) { return row(type).bytes; }
 int dtype_bits(DType type) { return row(type).bits; }
 std::string_view dtype_name(DType type) { return row(type).name; }
 bool is_float(DType type) { return row(type).kind == Kind::floating; }
-bool is_integer(DType type) { return row(type).kind == Kind::signed_integer || row(type).kind == Kind::unsigned_integer; }
+bool is_integer(DType type) {
+  return row(type).kind == Kind::signed_integer || row(type).kind == Kind::unsigned_integer;
+}
 bool is_signed_integer(DType type) { return row(type).kind == Kind::signed_integer; }
 
 std::optional<DType> dtype_from_name(std::string_view name) {

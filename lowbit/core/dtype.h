@@ -1,4 +1,5 @@
-// dtype.h: element types of tensors: those of ONNX. Sub-byte types are kept one code per byte in memory; files pack them.
+// dtype.h: element types of tensors: those of ONNX. Sub-byte types are kept one code per byte in memory; files pack
+// them.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +11,28 @@ namespace lowbit {
 
 enum class DType : uint8_t {
   undefined,
-  float32, float64, float16, bfloat16,
-  int8, int16, int32, int64,
-  uint8, uint16, uint32, uint64,
-  bool_, string,
-  int4, uint4, int2, uint2,
-  float8e4m3fn, float8e4m3fnuz, float8e5m2, float8e5m2fnuz,
+  float32,
+  float64,
+  float16,
+  bfloat16,
+  int8,
+  int16,
+  int32,
+  int64,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  bool_,
+  string,
+  int4,
+  uint4,
+  int2,
+  uint2,
+  float8e4m3fn,
+  float8e4m3fnuz,
+  float8e5m2,
+  float8e5m2fnuz,
 };
 
 /// Bytes of one element in memory (int4 and int2 families: 1); 0 for undefined and string.
@@ -30,17 +47,29 @@ bool is_float(DType type);    ///< float64, float32, float16, bfloat16 and the 8
 bool is_integer(DType type);  ///< signed and unsigned integers of any width; not bool
 bool is_signed_integer(DType type);
 
-template <typename T> inline constexpr DType dtype_of = DType::undefined;
-template <> inline constexpr DType dtype_of<float> = DType::float32;
-template <> inline constexpr DType dtype_of<double> = DType::float64;
-template <> inline constexpr DType dtype_of<int8_t> = DType::int8;
-template <> inline constexpr DType dtype_of<int16_t> = DType::int16;
-template <> inline constexpr DType dtype_of<int32_t> = DType::int32;
-template <> inline constexpr DType dtype_of<int64_t> = DType::int64;
-template <> inline constexpr DType dtype_of<uint8_t> = DType::uint8;
-template <> inline constexpr DType dtype_of<uint16_t> = DType::uint16;
-template <> inline constexpr DType dtype_of<uint32_t> = DType::uint32;
-template <> inline constexpr DType dtype_of<uint64_t> = DType::uint64;
-template <> inline constexpr DType dtype_of<bool> = DType::bool_;
+template <typename T>
+inline constexpr DType dtype_of = DType::undefined;
+template <>
+inline constexpr DType dtype_of<float> = DType::float32;
+template <>
+inline constexpr DType dtype_of<double> = DType::float64;
+template <>
+inline constexpr DType dtype_of<int8_t> = DType::int8;
+template <>
+inline constexpr DType dtype_of<int16_t> = DType::int16;
+template <>
+inline constexpr DType dtype_of<int32_t> = DType::int32;
+template <>
+inline constexpr DType dtype_of<int64_t> = DType::int64;
+template <>
+inline constexpr DType dtype_of<uint8_t> = DType::uint8;
+template <>
+inline constexpr DType dtype_of<uint16_t> = DType::uint16;
+template <>
+inline constexpr DType dtype_of<uint32_t> = DType::uint32;
+template <>
+inline constexpr DType dtype_of<uint64_t> = DType::uint64;
+template <>
+inline constexpr DType dtype_of<bool> = DType::bool_;
 
 }  // namespace lowbit

@@ -1,5 +1,6 @@
-// graph.h: the one representation of a network. Operators have ONNX meaning (the canonical opset, see formats/onnx); a value may carry a
-// Quantization. Nodes are kept in topological order; values are never renumbered while a graph is edited.
+// graph.h: the one representation of a network. Operators have ONNX meaning (the canonical opset, see formats/onnx); a
+// value may carry a Quantization. Nodes are kept in topological order; values are never renumbered while a graph is
+// edited.
 #pragma once
 
 #include <map>
@@ -23,23 +24,23 @@ class Graph;
 using ValueId = int32_t;
 inline constexpr ValueId kNone = -1;
 
-using Attribute = std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>, std::vector<float>, std::vector<std::string>,
-                               std::shared_ptr<Graph>>;
+using Attribute = std::variant<int64_t, float, std::string, Tensor, std::vector<int64_t>, std::vector<float>,
+                               std::vector<std::string>, std::shared_ptr<Graph>>;
 using Attributes = std::map<std::string, Attribute, std::less<>>;
 
 /// A tensor on an edge: an input, a constant, or the output of a node.
 struct Value {
-  std::string name;                      ///< unique in its graph
-  DType dtype = DType::undefined;        ///< element type in the float graph; undefined = not known
-  std::optional<Shape> shape;            ///< nothing = rank unknown
-  std::optional<Tensor> constant;        ///< weights and other constants
+  std::string name;                ///< unique in its graph
+  DType dtype = DType::undefined;  ///< element type in the float graph; undefined = not known
+  std::optional<Shape> shape;      ///< nothing = rank unknown
+  std::optional<Tensor> constant;  ///< weights and other constants
   std::optional<Quantization> quantization;
 };
 
 struct Node {
-  std::string name;    ///< unique in its graph, never empty after import
-  std::string domain;  ///< "" for ai.onnx
-  std::string op;      ///< "Conv"
+  std::string name;                      ///< unique in its graph, never empty after import
+  std::string domain;                    ///< "" for ai.onnx
+  std::string op;                        ///< "Conv"
   std::vector<ValueId> inputs, outputs;  ///< kNone where absent
   Attributes attributes;
 
@@ -93,11 +94,13 @@ class Graph {
   std::vector<std::vector<Use>> uses() const;
   bool is_output(ValueId id) const;
 
-  /// Lets every reader of `from` (nodes, captures, graph outputs) read `to` instead. A graph output keeps its public name.
+  /// Lets every reader of `from` (nodes, captures, graph outputs) read `to` instead. A graph output keeps its public
+  /// name.
   void replace_uses(ValueId from, ValueId to);
   /// Restores topological order. Throws Error{bad_file} if there is a cycle.
   void sort();
-  /// Removes nodes none of whose outputs is needed, and frees the constants nobody reads. Returns the number of nodes removed.
+  /// Removes nodes none of whose outputs is needed, and frees the constants nobody reads. Returns the number of nodes
+  /// removed.
   int remove_dead();
 };
 
@@ -110,22 +113,26 @@ struct OpsetImport {
 /// A network with what its file says about it.
 struct Model {
   Graph graph;
-  std::vector<OpsetImport> source_opsets;                            ///< of the file it came from
+  std::vector<OpsetImport> source_opsets;  ///< of the file it came from
   std::string producer, description;
-  std::vector<std::pair<std::string, std::string>> metadata;         ///< key-value pairs of the file
-  std::string source_path;                                           ///< for messages; may be empty
-  std::string source_format;                                         ///< "onnx"
-  int64_t file_bytes = 0;                                            ///< with external data
+  std::vector<std::pair<std::string, std::string>> metadata;  ///< key-value pairs of the file
+  std::string source_path;                                    ///< for messages; may be empty
+  std::string source_format;                                  ///< "onnx"
+  int64_t file_bytes = 0;                                     ///< with external data
 };
 
-/// Number of weight elements (constants of float type, or annotated), and the bytes they take as stored by their annotation.
+/// Number of weight elements (constants of float type, or annotated), and the bytes they take as stored by their
+/// annotation.
 struct WeightSummary {
   int64_t parameters = 0, stored_bytes = 0;
-  double mean_bits() const { return parameters ? 8.0 * static_cast<double>(stored_bytes) / static_cast<double>(parameters) : 0.0; }
+  double mean_bits() const {
+    return parameters ? 8.0 * static_cast<double>(stored_bytes) / static_cast<double>(parameters) : 0.0;
+  }
 };
 WeightSummary summarize_weights(const Graph& graph);
 
-/// One line a node, in order, for tests and `inspect --graph`:  `%y : float32[N x 10] int8/tensor = Gemm(%x, %w, %b) {alpha=1}`.
+/// One line a node, in order, for tests and `inspect --graph`:  `%y : float32[N x 10] int8/tensor = Gemm(%x, %w, %b)
+/// {alpha=1}`.
 std::string dump(const Graph& graph);
 
 }  // namespace lowbit

@@ -1,4 +1,5 @@
-// measurements.h: plain results that methods and evaluation fill and reports print. JSON names are those of the command line's contract.
+// measurements.h: plain results that methods and evaluation fill and reports print. JSON names are those of the command
+// line's contract.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace lowbit {
 
 /// How a low-bit tensor differs from its float original.
 struct TensorError {
-  double sqnr_db = 0;      ///< 10 log10(sum x^2 / sum (x - y)^2); +inf if identical
+  double sqnr_db = 0;  ///< 10 log10(sum x^2 / sum (x - y)^2); +inf if identical
   double mse = 0;
   double cosine = 1;
   double max_abs = 0;
@@ -24,11 +25,11 @@ struct LayerDecision {
   std::string weights;      ///< "int8/channel", "float32", "" if it has none
   std::string activations;  ///< "uint8/tensor", "float32"
   bool low_bit = false;
-  std::string reason;       ///< why it stays float, or what is noteworthy
-  int64_t macs = 0;         ///< multiply-adds for one sample
+  std::string reason;  ///< why it stays float, or what is noteworthy
+  int64_t macs = 0;    ///< multiply-adds for one sample
   int64_t weight_bytes = 0, float_weight_bytes = 0;
-  int64_t samples = 0;      ///< calibration samples behind its ranges
-  TensorError weight_error; ///< meaningful if it has low-bit weights
+  int64_t samples = 0;       ///< calibration samples behind its ranges
+  TensorError weight_error;  ///< meaningful if it has low-bit weights
 };
 
 struct Coverage {

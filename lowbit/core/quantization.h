@@ -1,5 +1,6 @@
-// quantization.h: the annotation that a value of the graph carries: number system + granularity + parameters + how they were found.
-// A weight keeps its float values; its codes are encode(values, annotation), so a method that chooses codes writes back the decoded values.
+// quantization.h: the annotation that a value of the graph carries: number system + granularity + parameters + how they
+// were found. A weight keeps its float values; its codes are encode(values, annotation), so a method that chooses codes
+// writes back the decoded values.
 #pragma once
 
 #include <string>
@@ -22,10 +23,13 @@ struct Quantization {
 
   bool linear() const { return is_linear(format); }
   /// Parameters of one group of a linear system.
-  LinearParams linear_at(int64_t group) const { return {params[static_cast<size_t>(group) * 2], static_cast<int32_t>(params[static_cast<size_t>(group) * 2 + 1])}; }
+  LinearParams linear_at(int64_t group) const {
+    return {params[static_cast<size_t>(group) * 2], static_cast<int32_t>(params[static_cast<size_t>(group) * 2 + 1])};
+  }
   CodeRange codes() const { return format.system->codes(format); }
   bool operator==(const Quantization& other) const {
-    return format == other.format && granularity == other.granularity && params == other.params && dynamic == other.dynamic;
+    return format == other.format && granularity == other.granularity && params == other.params &&
+           dynamic == other.dynamic;
   }
 };
 

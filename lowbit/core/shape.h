@@ -1,4 +1,5 @@
-// shape.h: dimensions. `Dims` are the concrete ones of a tensor; a `Shape` belongs to a value of the graph and may have symbols.
+// shape.h: dimensions. `Dims` are the concrete ones of a tensor; a `Shape` belongs to a value of the graph and may have
+// symbols.
 #pragma once
 
 #include <cstdint>

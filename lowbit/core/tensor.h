@@ -1,5 +1,6 @@
-// tensor.h: a dense row-major array. Copying a Tensor shares its bytes; writing to shared bytes copies them first, so a Tensor behaves as a value.
-// The bytes may be a view on a mapped file, which stays open as long as a Tensor refers to it.
+// tensor.h: a dense row-major array. Copying a Tensor shares its bytes; writing to shared bytes copies them first, so a
+// Tensor behaves as a value. The bytes may be a view on a mapped file, which stays open as long as a Tensor refers to
+// it.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,8 @@ namespace lowbit {
 class Tensor {
  public:
   Tensor() = default;
-  /// Owned, zero-filled. Throws Error{bad_file} on a negative or overflowing shape, Error{out_of_memory} if there is not enough.
+  /// Owned, zero-filled. Throws Error{bad_file} on a negative or overflowing shape, Error{out_of_memory} if there is
+  /// not enough.
   Tensor(DType type, Dims dims);
   /// Owned, not initialised: every element must be written before it is read.
   static Tensor uninitialized(DType type, Dims dims);
@@ -36,11 +38,17 @@ class Tensor {
     return result;
   }
   template <typename T>
-  static Tensor from(Dims dims, std::initializer_list<T> values) { return from(std::move(dims), std::span<const T>(values.begin(), values.size())); }
+  static Tensor from(Dims dims, std::initializer_list<T> values) {
+    return from(std::move(dims), std::span<const T>(values.begin(), values.size()));
+  }
   template <typename T>
-  static Tensor from(Dims dims, const std::vector<T>& values) { return from(std::move(dims), std::span<const T>(values)); }
+  static Tensor from(Dims dims, const std::vector<T>& values) {
+    return from(std::move(dims), std::span<const T>(values));
+  }
   template <typename T>
-  static Tensor scalar(T value) { return from<T>({}, {value}); }
+  static Tensor scalar(T value) {
+    return from<T>({}, {value});
+  }
 
   DType dtype() const { return type_; }
   const Dims& dims() const { return dims_; }
@@ -50,20 +58,34 @@ class Tensor {
   size_t byte_size() const { return static_cast<size_t>(count_) * dtype_bytes(type_); }
   bool defined() const { return type_ != DType::undefined; }
 
-  /// Typed access. T must be the stored type (for the 16-bit floats uint16_t, for 8-bit floats and 4-/2-bit codes uint8_t or int8_t);
-  /// throws Error{internal} otherwise. Never null, also for empty tensors.
+  /// Typed access. T must be the stored type (for the 16-bit floats uint16_t, for 8-bit floats and 4-/2-bit codes
+  /// uint8_t or int8_t); throws Error{internal} otherwise. Never null, also for empty tensors.
   template <typename T>
-  const T* data() const { check_access(dtype_of<T>, sizeof(T)); return reinterpret_cast<const T*>(bytes_.get()); }
+  const T* data() const {
+    check_access(dtype_of<T>, sizeof(T));
+    return reinterpret_cast<const T*>(bytes_.get());
+  }
   template <typename T>
-  std::span<const T> values() const { return {data<T>(), static_cast<size_t>(count_)}; }
+  std::span<const T> values() const {
+    return {data<T>(), static_cast<size_t>(count_)};
+  }
   /// Writable; makes the bytes our own first if they are shared or a view.
   template <typename T>
-  T* mutable_data() { check_access(dtype_of<T>, sizeof(T)); make_unique(); return reinterpret_cast<T*>(const_cast<std::byte*>(bytes_.get())); }
+  T* mutable_data() {
+    check_access(dtype_of<T>, sizeof(T));
+    make_unique();
+    return reinterpret_cast<T*>(const_cast<std::byte*>(bytes_.get()));
+  }
   template <typename T>
-  std::span<T> mutable_values() { return {mutable_data<T>(), static_cast<size_t>(count_)}; }
+  std::span<T> mutable_values() {
+    return {mutable_data<T>(), static_cast<size_t>(count_)};
+  }
 
   Bytes raw() const { return {bytes_.get(), byte_size()}; }
-  std::byte* mutable_raw() { make_unique(); return const_cast<std::byte*>(bytes_.get()); }
+  std::byte* mutable_raw() {
+    make_unique();
+    return const_cast<std::byte*>(bytes_.get());
+  }
   const std::vector<std::string>& string_values() const;
 
   /// The same bytes with other dimensions of the same count. Throws Error{bad_file} if the count differs.
@@ -87,9 +109,11 @@ class Tensor {
   std::shared_ptr<const std::vector<std::string>> strings_;
 };
 
-/// The values of an integer tensor of any width (also bool) as int64. Throws Error{bad_file} for other types or uint64 beyond int64.
+/// The values of an integer tensor of any width (also bool) as int64. Throws Error{bad_file} for other types or uint64
+/// beyond int64.
 std::vector<int64_t> to_int64(const Tensor& tensor);
-/// The values of a number tensor as float32 (a view of the data if it is float32 already costs nothing: the Tensor is returned as is).
+/// The values of a number tensor as float32 (a view of the data if it is float32 already costs nothing: the Tensor is
+/// returned as is).
 Tensor to_float32(const Tensor& tensor);
 /// Same type, dims and bytes.
 bool identical(const Tensor& a, const Tensor& b);

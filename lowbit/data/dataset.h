@@ -1,5 +1,5 @@
-// dataset.h: samples one by one or in batches, from class folders, tar/zip archives of them, .npy and .npz; always streamed, never all in memory
-// (arrays are mapped).
+// dataset.h: samples one by one or in batches, from class folders, tar/zip archives of them, .npy and .npz; always
+// streamed, never all in memory (arrays are mapped).
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,10 @@ namespace lowbit {
 
 /// Samples as the model takes them: one tensor per model input, first dimension = batch.
 struct Batch {
-  std::vector<std::pair<std::string, Tensor>> inputs;  ///< by input name; the name is empty if the source has only one unnamed array
-  std::vector<int64_t> labels;                         ///< class numbers; empty if there are none
-  std::optional<Tensor> targets;                       ///< float labels (regression), first dimension = batch
+  std::vector<std::pair<std::string, Tensor>>
+      inputs;                     ///< by input name; the name is empty if the source has only one unnamed array
+  std::vector<int64_t> labels;    ///< class numbers; empty if there are none
+  std::optional<Tensor> targets;  ///< float labels (regression), first dimension = batch
 };
 
 /// numpy's start:stop:step on the samples; negative numbers count from the end.
@@ -29,12 +30,13 @@ struct Slice {
 Slice parse_slice(const std::string& text);
 
 struct DataOptions {
-  std::string labels;       ///< --labels L.npy
-  std::string classes;      ///< --classes FILE
+  std::string labels;   ///< --labels L.npy
+  std::string classes;  ///< --classes FILE
   std::optional<Preprocess> preprocess;
   std::optional<int64_t> limit;
   std::optional<Slice> slice;
-  /// Order: by name (archives and folders), by row (arrays). shuffle_seed: a seeded permutation (used to choose calibration samples).
+  /// Order: by name (archives and folders), by row (arrays). shuffle_seed: a seeded permutation (used to choose
+  /// calibration samples).
   std::optional<uint64_t> shuffle_seed;
 };
 

@@ -15,12 +15,13 @@ namespace lowbit {
 /// Collects predictions of a classifier sample by sample (scores: any monotone ones).
 class ClassificationScores {
  public:
-  /// scores [batch, classes] (other dimensions of size 1 are ignored; a [batch] or [batch, 1] output is a binary score with threshold 0.5).
+  /// scores [batch, classes] (other dimensions of size 1 are ignored; a [batch] or [batch, 1] output is a binary score
+  /// with threshold 0.5).
   void add(const Tensor& scores, std::span<const int64_t> labels);
   int64_t samples() const;
   const std::vector<int64_t>& predictions() const;
-  /// accuracy, top5 (if > 5 classes), precision, recall, f1 (macro), auc (two classes); with intervals: Wilson for shares, seeded bootstrap
-  /// (2,000 resamples) for the others.
+  /// accuracy, top5 (if > 5 classes), precision, recall, f1 (macro), auc (two classes); with intervals: Wilson for
+  /// shares, seeded bootstrap (2,000 resamples) for the others.
   std::map<std::string, Metric> metrics() const;
   /// [true][predicted] counts.
   std::vector<std::vector<int64_t>> confusion() const;
@@ -34,7 +35,8 @@ class ClassificationScores {
 
 /// Wilson score interval of k successes in n.
 Interval wilson(int64_t successes, int64_t n);
-/// McNemar's exact test (two-sided p) and the 95 % interval of the difference in accuracy of two models on the same samples.
+/// McNemar's exact test (two-sided p) and the 95 % interval of the difference in accuracy of two models on the same
+/// samples.
 struct PairedComparison {
   double difference = 0, p_value = 1;
   Interval ci95;

@@ -12,8 +12,8 @@
 namespace lowbit {
 
 struct ReadOptions {
-  std::string path;            ///< for messages
-  std::string folder;          ///< where external data may lie; empty: external data is refused
+  std::string path;    ///< for messages
+  std::string folder;  ///< where external data may lie; empty: external data is refused
   /// Keeps the mapped file alive for views; may be null (then weights are copied).
   std::shared_ptr<const MappedFile> file;
   bool allow_nonfinite = false;  ///< accept NaN and infinity in weights
@@ -26,19 +26,20 @@ struct WriteOptions {
 };
 
 struct FileFormat {
-  std::string_view name;         ///< "onnx"
+  std::string_view name;  ///< "onnx"
   std::string_view summary;
-  std::string_view extensions;   ///< space-separated, with the dot
-  bool (*sniff)(Bytes head);     ///< by content; head = the first 4 KiB (or the whole file)
-  Model (*read)(Bytes bytes, const ReadOptions& options);                              ///< null: write only
-  void (*write)(const Model& model, ByteSink& sink, const WriteOptions& options);      ///< null: read only
+  std::string_view extensions;                             ///< space-separated, with the dot
+  bool (*sniff)(Bytes head);                               ///< by content; head = the first 4 KiB (or the whole file)
+  Model (*read)(Bytes bytes, const ReadOptions& options);  ///< null: write only
+  void (*write)(const Model& model, ByteSink& sink, const WriteOptions& options);  ///< null: read only
 };
 
 std::span<const FileFormat* const> format_table();
 
 /// Opens, finds the format by content, then by extension, and reads. Errors carry the file name.
 Model load_model(const std::string& path, bool allow_nonfinite = false);
-/// Format by the extension of `path`; written whole or not at all. Throws Error{bad_argument} for an unknown extension, naming those known.
+/// Format by the extension of `path`; written whole or not at all. Throws Error{bad_argument} for an unknown extension,
+/// naming those known.
 void save_model(const Model& model, const std::string& path);
 
 }  // namespace lowbit

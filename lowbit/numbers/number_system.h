@@ -1,5 +1,6 @@
-// number_system.h: what a number system is. A system maps codes to real values: level(params, code) is its definition, and everything
-// else (encode, decode, tables, tests) follows from it. Granularity, rounding, bit packing and entropy coding are other things in other files.
+// number_system.h: what a number system is. A system maps codes to real values: level(params, code) is its definition,
+// and everything else (encode, decode, tables, tests) follows from it. Granularity, rounding, bit packing and entropy
+// coding are other things in other files.
 //
 // To add one: a file numbers/<name>.cpp that fills a NumberSystem, and its row in numbers/list.cpp.
 #pragma once
@@ -16,7 +17,8 @@ namespace lowbit {
 
 struct NumberSystem;
 
-/// A system with its discrete options: what a user names with "int8", "uint4", "log4-2", "std-int4". Comparable, printable, a value.
+/// A system with its discrete options: what a user names with "int8", "uint4", "log4-2", "std-int4". Comparable,
+/// printable, a value.
 struct NumberFormat {
   const NumberSystem* system = nullptr;
   int bits = 0;               ///< width of a code
@@ -59,12 +61,15 @@ struct NumberSystem {
   CodeRange (*codes)(const NumberFormat& format);
   /// Number of float parameters of one group (linear: scale and zero_point = 2).
   int (*param_count)(const NumberFormat& format);
-  /// Chooses the parameters of ONE group. x: finite values (n >= 0); importance: empty or n weights >= 0. Writes param_count floats, always
-  /// usable ones: a zero range gives scale 1 and zero point 0, a tiny one the smallest normal float.
-  void (*fit)(const NumberFormat& format, std::span<const float> x, std::span<const float> importance, const FitOptions& options, float* params);
+  /// Chooses the parameters of ONE group. x: finite values (n >= 0); importance: empty or n weights >= 0. Writes
+  /// param_count floats, always usable ones: a zero range gives scale 1 and zero point 0, a tiny one the smallest
+  /// normal float.
+  void (*fit)(const NumberFormat& format, std::span<const float> x, std::span<const float> importance,
+              const FitOptions& options, float* params);
   /// THE DEFINITION: the real value of a code.
   double (*level)(const NumberFormat& format, const float* params, int32_t code);
-  /// codes[i] = a code whose level is nearest to x[i], ties as the system defines (linear: round half to even of x / scale). Null: by table of levels.
+  /// codes[i] = a code whose level is nearest to x[i], ties as the system defines (linear: round half to even of x /
+  /// scale). Null: by table of levels.
   void (*encode)(const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes);
   /// y[i] = float32(level(codes[i])). Null: level() for each code.
   void (*decode)(const NumberFormat& format, const float* params, const int32_t* codes, int64_t n, float* y);

@@ -12,7 +12,7 @@
 namespace lowbit {
 
 struct CalibrateOptions {
-  std::set<std::string> values;  ///< names of the values to observe; empty: every float value
+  std::set<std::string> values;       ///< names of the values to observe; empty: every float value
   std::set<std::string> per_channel;  ///< values that also get per-channel statistics (axis 1)
   bool accelerated = true;
 };
@@ -20,7 +20,9 @@ struct CalibrateOptions {
 /// Source of batches: fills `inputs` and returns the number of samples in it, 0 at the end.
 using BatchSource = std::function<int64_t(NamedTensors& inputs)>;
 
-/// Statistics of the float graph over all batches. Progress is the source's business. Memory: the live tensors of one batch + the statistics.
-StatisticsSet calibrate(const Graph& graph, const BatchSource& source, ThreadPool& threads, const CalibrateOptions& options);
+/// Statistics of the float graph over all batches. Progress is the source's business. Memory: the live tensors of one
+/// batch + the statistics.
+StatisticsSet calibrate(const Graph& graph, const BatchSource& source, ThreadPool& threads,
+                        const CalibrateOptions& options);
 
 }  // namespace lowbit

@@ -1,6 +1,6 @@
-// statistics.h: what is known of the values of one tensor after any number of batches: exact, order-independent, mergeable.
-// Everything is kept in integers or exactly associative forms, so the statistics of any split of the data in any order, merged, equal those of
-// one pass bit for bit. Memory does not grow with the data.
+// statistics.h: what is known of the values of one tensor after any number of batches: exact, order-independent,
+// mergeable. Everything is kept in integers or exactly associative forms, so the statistics of any split of the data in
+// any order, merged, equal those of one pass bit for bit. Memory does not grow with the data.
 #pragma once
 
 #include <array>
@@ -26,15 +26,16 @@ class ExactSum {
   std::array<__int128, 16> windows{};
 };
 
-/// Counts of values by sign, exponent and the first 6 mantissa bits: 2^-6 relative resolution everywhere, fixed edges, so that merging is adding.
-/// Re-binned at will to a uniform histogram of a range.
+/// Counts of values by sign, exponent and the first 6 mantissa bits: 2^-6 relative resolution everywhere, fixed edges,
+/// so that merging is adding. Re-binned at will to a uniform histogram of a range.
 class Histogram {
  public:
   static constexpr int kMantissaBits = 6;
   void add(std::span<const float> x);
   void merge(const Histogram& other);
   int64_t total() const;
-  /// Every non-empty bin in ascending order of value: [low, high) and its count (for negative values the edges are mirrored). Zeros are a bin of their own.
+  /// Every non-empty bin in ascending order of value: [low, high) and its count (for negative values the edges are
+  /// mirrored). Zeros are a bin of their own.
   struct Bin {
     double low, high;
     int64_t count;
@@ -54,11 +55,11 @@ struct TensorStatistics {
   int64_t count = 0;    ///< values seen, the non-finite ones included
   int64_t samples = 0;  ///< samples (batch entries) seen
   int64_t nonfinite = 0, zeros = 0;
-  float min = 0, max = 0;  ///< of the finite values; min > max if there were none
+  float min = 0, max = 0;        ///< of the finite values; min > max if there were none
   ExactSum sum, sum_of_squares;  ///< of float32(x) and float32(x * x)
   Histogram histogram;
-  /// For the moving average rule: per-sample minima and maxima enter as sums, which makes the "moving" average the plain mean over samples: the only
-  /// form of it that does not depend on the order of the data.
+  /// For the moving average rule: per-sample minima and maxima enter as sums, which makes the "moving" average the
+  /// plain mean over samples: the only form of it that does not depend on the order of the data.
   ExactSum sum_of_sample_minima, sum_of_sample_maxima;
   /// Per channel (index of `channel_axis`): min, max, sum, count; empty if not asked for.
   struct Channel {

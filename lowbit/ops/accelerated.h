@@ -1,5 +1,5 @@
-// accelerated.h: fast float versions of a few operators (convolution and matrix products by oneDNN). Same contract as the reference; results
-// differ from it only by the order of summation.
+// accelerated.h: fast float versions of a few operators (convolution and matrix products by oneDNN). Same contract as
+// the reference; results differ from it only by the order of summation.
 #pragma once
 
 #include "lowbit/ops/op.h"

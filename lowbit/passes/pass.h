@@ -1,4 +1,5 @@
-// pass.h: what a pass is: a function that rewrites a graph and says how many places it changed. One row per pass in passes/list.cpp.
+// pass.h: what a pass is: a function that rewrites a graph and says how many places it changed. One row per pass in
+// passes/list.cpp.
 #pragma once
 
 #include <span>
@@ -9,7 +10,7 @@
 namespace lowbit {
 
 struct Pass {
-  std::string_view name;     ///< "fold_batch_norm"
+  std::string_view name;  ///< "fold_batch_norm"
   std::string_view summary;
   int (*apply)(Graph& graph);  ///< number of places changed; the graph stays valid and sorted
 };
