@@ -16,7 +16,9 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 
-std::string where(const Node& node) { return "node " + printable(node.name) + " (" + printable(node.full_op()) + ")"; }
+std::string where(const Node& node) {
+  return fmt::format("node '{}' ({})", printable(node.name), printable(node.full_op()));
+}
 
 /// One node as it will run.
 struct Step {
@@ -60,8 +62,8 @@ class Unsupported {
     if (counts_.empty()) return;
     std::vector<std::string> parts;
     for (const auto& [name, count] : counts_) parts.push_back(fmt::format("{} ({}x)", name, count));
-    throw Error(ErrorCode::unsupported, "operators that this build cannot run: " + join(parts, ", ") +
-                                            " (see the list in docs/operators.md)");
+    throw Error(ErrorCode::unsupported,
+                "operators that this build cannot run: " + join(parts, ", ") + " (see the list in docs/operators.md)");
   }
 
  private:
@@ -71,15 +73,17 @@ class Unsupported {
 void check_counts(const Node& node, const OpDef& op) {
   const auto inputs = static_cast<int64_t>(node.inputs.size()), outputs = static_cast<int64_t>(node.outputs.size());
   if (inputs < op.min_inputs || (op.max_inputs >= 0 && inputs > op.max_inputs))
-    throw Error(ErrorCode::bad_file, fmt::format("{} inputs; the operator takes {} to {}", inputs, op.min_inputs,
-                                                 op.max_inputs < 0 ? "any number" : std::to_string(op.max_inputs)),
+    throw Error(ErrorCode::bad_file,
+                fmt::format("{} inputs; the operator takes {} to {}", inputs, op.min_inputs,
+                            op.max_inputs < 0 ? "any number" : std::to_string(op.max_inputs)),
                 where(node));
   for (int i = 0; i < op.min_inputs; ++i)
     if (node.inputs[static_cast<size_t>(i)] == kNone)
       throw Error(ErrorCode::bad_file, fmt::format("input {} is left out, but must be there", i), where(node));
   if (outputs < op.min_outputs || (op.max_outputs >= 0 && outputs > op.max_outputs))
-    throw Error(ErrorCode::bad_file, fmt::format("{} outputs; the operator has {} to {}", outputs, op.min_outputs,
-                                                 op.max_outputs < 0 ? "any number" : std::to_string(op.max_outputs)),
+    throw Error(ErrorCode::bad_file,
+                fmt::format("{} outputs; the operator has {} to {}", outputs, op.min_outputs,
+                            op.max_outputs < 0 ? "any number" : std::to_string(op.max_outputs)),
                 where(node));
 }
 
@@ -130,11 +134,11 @@ void check_input(const Value& value, const Tensor& given) {
     return true;
   };
   if (fits()) return;
-  throw Error(ErrorCode::bad_argument,
-              fmt::format("input '{}' was given as {} {}, expected {} {}", printable(value.name),
-                          dtype_name(given.dtype()), dims_text(given.dims()),
-                          value.dtype == DType::undefined ? "any type" : dtype_name(value.dtype),
-                          value.shape ? shape_text(*value.shape) : "of any shape"));
+  throw Error(
+      ErrorCode::bad_argument,
+      fmt::format("input '{}' was given as {} {}, expected {} {}", printable(value.name), dtype_name(given.dtype()),
+                  dims_text(given.dims()), value.dtype == DType::undefined ? "any type" : dtype_name(value.dtype),
+                  value.shape ? shape_text(*value.shape) : "of any shape"));
 }
 
 }  // namespace

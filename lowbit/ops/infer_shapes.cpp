@@ -16,6 +16,12 @@ constexpr int64_t kMaxTrackedElements = 1024;
 
 using TrackedDims = std::vector<std::optional<std::vector<Dim>>>;
 
+/// What two sources know of one dimension: a number before a symbol before nothing.
+Dim merge_dim(const Dim& declared, const Dim& inferred) {
+  if (declared.known() || inferred.known()) return declared.known() ? declared : inferred;
+  return declared.symbol.empty() ? inferred : declared;
+}
+
 /// Writes what was inferred into a value: what is declared stays where inference knows less.
 void merge_into(Value& value, DType type, const std::optional<Shape>& shape) {
   if (type != DType::undefined) {
@@ -30,8 +36,8 @@ void merge_into(Value& value, DType type, const std::optional<Shape>& shape) {
     return;
   }
   const auto contradiction = [&] {
-    refuse("'{}' is declared with shape {}, but the operator gives {}", printable(value.name),
-           shape_text(*value.shape), shape_text(*shape));
+    refuse("'{}' is declared with shape {}, but the operator gives {}", printable(value.name), shape_text(*value.shape),
+           shape_text(*shape));
   };
   if (value.shape->size() != shape->size()) contradiction();
   for (size_t i = 0; i < shape->size(); ++i) {
@@ -44,8 +50,7 @@ void merge_into(Value& value, DType type, const std::optional<Shape>& shape) {
 
 class NodeInference : public InferContext {
  public:
-  NodeInference(Graph& graph, const Node& node, TrackedDims& tracked)
-      : graph_(graph), node_(node), tracked_(tracked) {}
+  NodeInference(Graph& graph, const Node& node, TrackedDims& tracked) : graph_(graph), node_(node), tracked_(tracked) {}
 
   const Node& node() const override { return node_; }
   bool has_input(size_t i) const override { return node_.input(i) != kNone; }
@@ -59,8 +64,7 @@ class NodeInference : public InferContext {
     if (!has_input(i)) return std::nullopt;
     if (const auto& known = tracked_[static_cast<size_t>(node_.input(i))]) return known;
     const Tensor* constant = input_constant(i);
-    if (!constant || constant->rank() > 1 || constant->count() > kMaxTrackedElements ||
-        !is_integer(constant->dtype()))
+    if (!constant || constant->rank() > 1 || constant->count() > kMaxTrackedElements || !is_integer(constant->dtype()))
       return std::nullopt;
     std::vector<Dim> dims;
     for (int64_t n : to_int64(*constant)) dims.emplace_back(n);
@@ -130,7 +134,8 @@ void infer_graph(Graph& graph, TrackedDims tracked, int depth) {
       infer_node(graph, node, tracked, depth);
     } catch (const Error& error) {
       if (!error.where().empty()) throw;
-      throw Error(error.code(), error.message(), "node " + printable(node.name) + " (" + printable(node.full_op()) + ")");
+      throw Error(error.code(), error.message(),
+                  fmt::format("node '{}' ({})", printable(node.name), printable(node.full_op())));
     }
   }
 }

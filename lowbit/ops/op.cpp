@@ -8,8 +8,8 @@ namespace lowbit {
 
 const Tensor& EvalContext::input(size_t i) const {
   if (!has_input(i))
-    throw Error(ErrorCode::bad_file, fmt::format("{} lacks its input {}", node_.full_op(), i),
-                "node " + printable(node_.name));
+    throw Error(ErrorCode::bad_file, fmt::format("input {} is left out, but must be there", i),
+                fmt::format("node '{}' ({})", printable(node_.name), printable(node_.full_op())));
   return *inputs_[i];
 }
 

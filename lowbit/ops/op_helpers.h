@@ -1,19 +1,16 @@
-// op_helpers.h: what the operator families share: refusing bad input, allocating outputs within the stated limit, and
-// running a float kernel on the 16-bit float types.
+// op_helpers.h: what the families with large kernels share: refusing bad input, and running a float kernel on the
+// 16-bit float types.
 #pragma once
 
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "lowbit/ops/dispatch.h"
 #include "lowbit/ops/op.h"
 
 namespace lowbit {
-
-/// Outputs above this many bytes are refused: no layer of a real network comes near, a damaged file easily does.
-inline constexpr int64_t kMaxOutputBytes = int64_t{16} << 30;
 
 /// Throws Error{bad_file}; the evaluator and the inference add the node's name.
 template <typename... Args>
@@ -33,63 +30,65 @@ template <typename... Args>
   throw Error(ErrorCode::unsupported, fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// An output tensor, not initialised; Error{bad_file} above kMaxOutputBytes.
-Tensor new_output(DType type, Dims dims);
-/// The same, all zero.
-Tensor zero_output(DType type, Dims dims);
+/// make_output, all zero.
+Tensor zero_output(const Node& node, DType type, Dims dims);
 
-/// The one element of an integer tensor; Error{bad_file} naming `what` if it has another count.
-int64_t scalar_int(const Tensor& tensor, std::string_view what);
-/// The one element of a number tensor as float.
-float scalar_float(const Tensor& tensor, std::string_view what);
+/// Throws Error{bad_file} unless the tensor has exactly these dimensions.
+void require_dims(const Tensor& tensor, const Dims& wanted, std::string_view what);
 
-/// True for the types that float kernels take: float32, float64, float16, bfloat16.
-bool is_kernel_float(DType type);
-
-/// The inner context of widened(): 16-bit float inputs as float32.
-struct WidenedInputs {
-  explicit WidenedInputs(const EvalContext& context);
-  std::vector<Tensor> storage;
-  std::vector<const Tensor*> pointers;
-};
+/// The elements of an input that must have the type T; throws type_error otherwise.
+template <typename T>
+const T* typed_input(const EvalContext& context, size_t i) {
+  const Tensor& tensor = context.input(i);
+  if (tensor.dtype() != dtype_of<T>) type_error(context.node(), tensor.dtype());
+  return tensor.data<T>();
+}
+/// Null if the input is absent.
+template <typename T>
+const T* optional_typed_input(const EvalContext& context, size_t i) {
+  return context.has_input(i) ? typed_input<T>(context, i) : nullptr;
+}
 
 /// Runs kernel.operator()<T>(context) with T = float or double by the type of input `typed_by`. For 16-bit floats the
-/// kernel sees float32 inputs and its float32 outputs are narrowed (one rounding, as the standard's function bodies
-/// do).
+/// kernel sees float32 inputs and its float32 outputs are narrowed (one rounding, at the end).
 template <typename Kernel>
-void widened(EvalContext& context, Kernel kernel, size_t typed_by = 0) {
+void run_widened(EvalContext& context, Kernel kernel, size_t typed_by = 0) {
   const DType type = context.input(typed_by).dtype();
   if (type == DType::float64) return kernel.template operator()<double>(context);
   if (type == DType::float32) return kernel.template operator()<float>(context);
-  if (type != DType::float16 && type != DType::bfloat16)
-    unsupported("{} does not take {} here", context.node().op, dtype_name(type));
-  const WidenedInputs inputs(context);
-  EvalContext inner(context.node(), inputs.pointers, context.threads());
+  if (type != DType::float16 && type != DType::bfloat16) type_error(context.node(), type);
+  std::vector<Tensor> storage(context.input_count());
+  std::vector<const Tensor*> pointers(context.input_count());
+  for (size_t i = 0; i < context.input_count(); ++i) {
+    if (!context.has_input(i)) continue;
+    storage[i] = widened(context.input(i));
+    pointers[i] = &storage[i];
+  }
+  EvalContext inner(context.node(), std::move(pointers), context.threads());
   kernel.template operator()<float>(inner);
   for (size_t i = 0; i < inner.outputs().size(); ++i) {
     Tensor& output = inner.outputs()[i];
-    if (output.defined())
-      context.set_output(i, output.dtype() == DType::float32 ? output.cast(type) : std::move(output));
+    if (!output.defined()) continue;
+    const bool narrow = output.dtype() == DType::float32;
+    context.set_output(i, narrow ? narrowed(std::move(output), type) : std::move(output));
   }
 }
 
-/// Infers output 0 like input 0.
-void infer_like_first(InferContext& context);
+/// A tensor seen along one axis: [outer, length, inner].
+struct AxisView {
+  int64_t outer, length, inner;
+};
+AxisView axis_view(const Dims& dims, int64_t axis);
 
-/// Merges what is known of one dimension twice: a number before a symbol before nothing. Throws Error{bad_file} if the
-/// numbers differ.
-Dim merge_dim(const Dim& a, const Dim& b);
+/// Product of dims[begin, end).
+int64_t count_between(const Dims& dims, size_t begin, size_t end);
 
 /// The dimension `axis` of a shape that may be unknown.
-Dim dim_or_unknown(const Shape* shape, int64_t axis);
-
-/// a op b for known dimensions, unknown otherwise.
-template <typename F>
-Dim combine(const Dim& a, const Dim& b, F&& f) {
-  return a.known() && b.known() ? Dim(f(*a.size, *b.size)) : Dim();
+inline Dim dim_or_unknown(const Shape* shape, size_t axis) {
+  return shape && axis < shape->size() ? (*shape)[axis] : Dim();
 }
 
-/// NumPy broadcasting of shapes with symbols. Throws Error{bad_file} if they cannot broadcast.
-Shape broadcast_shape(const Shape& a, const Shape& b);
+/// Throws Error{bad_file} if the rank of an input is known and below `least`.
+void require_rank(const InferContext& context, size_t input, size_t least);
 
 }  // namespace lowbit
