@@ -191,6 +191,9 @@ Padding padding(const Node& node, const std::vector<int64_t>& pads, std::optiona
     node_error(node, fmt::format("{} pads do not fit {} axes (two for each)", pads.size(), axes->size()));
   Padding result{std::vector<int64_t>(static_cast<size_t>(rank)), std::vector<int64_t>(static_cast<size_t>(rank))};
   const std::vector<int64_t> normal = checked_axes(node, *axes, rank);
+  constexpr int64_t kMaxPad = int64_t{1} << 40;
+  for (int64_t amount : pads)
+    if (amount > kMaxPad || amount < -kMaxPad) node_error(node, fmt::format("a pad of {} is out of range", amount));
   for (size_t i = 0; i < normal.size(); ++i) {
     result.before[static_cast<size_t>(normal[i])] = pads[i];
     result.after[static_cast<size_t>(normal[i])] = pads[i + normal.size()];
