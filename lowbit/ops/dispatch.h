@@ -139,4 +139,19 @@ void map_elements(ThreadPool& threads, const T* x, R* y, int64_t count, F f) {
   });
 }
 
+/// The reference of an element-wise operator: y = Op(x) for the types of the list. Op has a templated call operator.
+template <typename Op, typename Types>
+void map_reference(EvalContext& context) {
+  const Tensor& given = context.input(0);
+  const Tensor x = widened(given);
+  const Op op = make_functor<Op>(context.node());
+  Tensor y = make_output(context.node(), x.dtype(), x.dims());
+  dispatch(Types{}, context.node(), x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    map_elements(context.threads(), x.data<T>(), y.mutable_data<T>(), x.count(),
+                 [op](T v) { return static_cast<T>(op(v)); });
+  });
+  context.set_output(0, narrowed(std::move(y), given.dtype()));
+}
+
 }  // namespace lowbit
