@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/base/checked.h"
+
 namespace lowbit {
 namespace {
 
@@ -36,7 +38,7 @@ std::vector<int64_t> tuple_offsets(const Node& node, const Tensor& indices, cons
   for (size_t row = 0; row < offsets.size(); ++row)
     for (size_t k = 0; k < length; ++k) {
       const int64_t size = dims[first + k];
-      offsets[row] = offsets[row] * size + checked_index(node, values[row * length + k], size);
+      offsets[row] = checked_add(checked_mul(offsets[row], size), checked_index(node, values[row * length + k], size));
     }
   return offsets;
 }

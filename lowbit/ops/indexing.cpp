@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/base/checked.h"
 #include "lowbit/ops/families.h"
 #include "lowbit/ops/index_helpers.h"
 #include "lowbit/ops/infer_helpers.h"
@@ -120,7 +121,7 @@ void infer_gather_nd(InferContext& context) {
   const DType type = context.input_dtype(0);
   if (!data || !indices || indices->empty() || !indices->back().known())
     return context.set_output(0, type, std::nullopt);
-  const int64_t used = context.node().attr_int("batch_dims", 0) + *indices->back().size;
+  const int64_t used = checked_add(context.node().attr_int("batch_dims", 0), *indices->back().size);
   if (used < 0 || used > static_cast<int64_t>(data->size()))
     node_error(context.node(), "the index tuples are longer than the data has dimensions");
   Shape result(indices->begin(), indices->end() - 1);
