@@ -5,6 +5,8 @@ import tempfile
 import time
 
 import numpy as np
+import onnx
+import onnx.version_converter
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -22,6 +24,21 @@ class NpyReader(CalibrationDataReader):
         return next(self.batches, None)
 
 
+def with_per_channel_opset(path, folder):
+    """The model itself, or, where its opset is too old for per-channel DequantizeLinear, a copy in opset 13, as ONNX Runtime's manual advises."""
+    model = onnx.load(path)
+    if max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx")) >= 13:
+        return path
+    # The converter wants constants that are no inputs, which old files list as both.
+    constants = {weight.name for weight in model.graph.initializer}
+    inputs = [i for i in model.graph.input if i.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    converted = folder + "/opset13.onnx"
+    onnx.save(onnx.version_converter.convert_version(model, 13), converted)
+    return converted
+
+
 def main():
     parser = quantizer_parser(__doc__)
     parser.add_argument("--method", choices=[m.name for m in CalibrationMethod], default="MinMax")
@@ -29,9 +46,10 @@ def main():
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     started = time.monotonic()
+    onnxruntime.set_default_logger_severity(3)
     with tempfile.TemporaryDirectory() as folder:
         prepared = folder + "/prepared.onnx"
-        quant_pre_process(options.model, prepared)
+        quant_pre_process(with_per_channel_opset(options.model, folder), prepared)
         quantize_static(
             prepared,
             options.output,
