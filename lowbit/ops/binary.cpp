@@ -48,13 +48,17 @@ struct Div {
   const Node* node;
 };
 
-/// fmod = 0: the result has the sign of the divisor (integers only); fmod = 1: the sign of the dividend, as C's fmod.
+/// fmod = 0: the result has the sign of the divisor; fmod = 1: the sign of the dividend, as C's fmod. (Before opset 28
+/// floats needed fmod = 1; the wider rule is a superset.)
 struct Mod {
   explicit Mod(const Node& owner) : node(&owner), fmod(owner.attr_int("fmod", 0) != 0) {}
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return std::fmod(a, b);
+      const T rest = std::fmod(a, b);
+      if (fmod || rest != rest) return rest;
+      if (rest == T{0}) return std::copysign(T{0}, b);
+      return std::signbit(rest) != std::signbit(b) ? rest + b : rest;
     } else {
       if (b == T{0}) node_error(*node, "the remainder of a division by zero is asked for");
       if constexpr (std::is_signed_v<T>)
@@ -138,12 +142,6 @@ void mean_reference(EvalContext& context) {
   context.set_output(0, narrowed(std::move(sum), context.input(0).dtype()));
 }
 
-void mod_reference(EvalContext& context) {
-  if (is_float(context.input(0).dtype()) && context.node().attr_int("fmod", 0) != 1)
-    node_error(context.node(), "floating-point inputs need the attribute fmod = 1");
-  binary_reference<Mod, NumberTypes>(context);
-}
-
 void prelu_reference(EvalContext& context) {
   const Dims &x = context.input(0).dims(), &slope = context.input(1).dims();
   if (broadcast_dims(x, slope) != x)
@@ -225,7 +223,7 @@ constexpr OpDef kRows[] = {
     {"", "Max", OpKind::elementwise, 1, -1, 1, 1, "", infer_broadcast, variadic_reference<Max, NumberTypes>},
     {"", "Mean", OpKind::elementwise, 1, -1, 1, 1, "", infer_broadcast, mean_reference},
     {"", "Min", OpKind::elementwise, 1, -1, 1, 1, "", infer_broadcast, variadic_reference<Min, NumberTypes>},
-    {"", "Mod", OpKind::elementwise, 2, 2, 1, 1, "fmod", infer_broadcast, mod_reference},
+    {"", "Mod", OpKind::elementwise, 2, 2, 1, 1, "fmod", infer_broadcast, binary_reference<Mod, NumberTypes>},
     {"", "Mul", OpKind::elementwise, 2, 2, 1, 1, "", infer_arithmetic<dim_mul>, binary_reference<Mul, NumberTypes>},
     {"", "PRelu", OpKind::elementwise, 2, 2, 1, 1, "", infer_same, prelu_reference},
     {"", "Pow", OpKind::elementwise, 2, 2, 1, 1, "", infer_broadcast, pow_reference},

@@ -1,4 +1,4 @@
-// cast.cpp: Cast and CastLike, with strings and the unsaturated 8-bit floats.
+// cast.cpp: Cast, CastLike and BitCast, with strings and the unsaturated 8-bit floats.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -110,7 +110,23 @@ void infer_cast(InferContext& context) {
 
 void infer_cast_like(InferContext& context) { infer_cast_to(context, context.input_dtype(1)); }
 
+/// The same bits as another type of the same width.
+void bit_cast_reference(EvalContext& context) {
+  const Node& node = context.node();
+  const Tensor& x = context.input(0);
+  const DType type = dtype_from_onnx(node, node.attr_int("to", 0));
+  if (x.dtype() == DType::string || type == DType::string || dtype_bits(x.dtype()) != dtype_bits(type))
+    node_error(node, fmt::format("{} and {} differ in width", dtype_name(x.dtype()), dtype_name(type)));
+  // A bool of another bit pattern than 0 or 1 must not exist in memory.
+  context.set_output(0, type == DType::bool_ ? x.reinterpreted(DType::uint8).cast(type) : x.reinterpreted(type));
+}
+
+void infer_bit_cast(InferContext& context) {
+  infer_same_shape(context, dtype_from_onnx(context.node(), context.node().attr_int("to", 0)));
+}
+
 constexpr OpDef kRows[] = {
+    {"", "BitCast", OpKind::other, 1, 1, 1, 1, "to", infer_bit_cast, bit_cast_reference},
     {"", "Cast", OpKind::elementwise, 1, 1, 1, 1, "round_mode saturate to", infer_cast, cast_reference},
     {"", "CastLike", OpKind::elementwise, 2, 2, 1, 1, "round_mode saturate", infer_cast_like, cast_like_reference},
 };

@@ -19,7 +19,7 @@ std::span<const OpDef> scatter_ops();      ///< ScatterElements, ScatterND, Tens
 std::span<const OpDef> search_ops();       ///< TopK, ArgMax, NonZero, Unique
 std::span<const OpDef> reduction_ops();    ///< ReduceMean ..., CumSum
 std::span<const OpDef> shape_ops();        ///< Shape, Range, ConstantOfShape, Constant ...
-std::span<const OpDef> cast_ops();         ///< Cast, CastLike
+std::span<const OpDef> cast_ops();         ///< Cast, CastLike, BitCast
 std::span<const OpDef> random_ops();       ///< RandomNormal, Bernoulli, Multinomial ...
 std::span<const OpDef> convolution_ops();  ///< Conv, ConvTranspose and their integer forms
 std::span<const OpDef> matrix_ops();       ///< MatMul, Gemm, Einsum and their integer forms

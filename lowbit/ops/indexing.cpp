@@ -171,7 +171,9 @@ void infer_one_hot(InferContext& context) {
   const DType type = context.input_dtype(2);
   if (!shape) return context.set_output(0, type, std::nullopt);
   const size_t axis = infer_axis(context.node(), context.node().attr_int("axis", -1), shape->size() + 1);
-  const auto depth = dims_of(context, 1);
+  auto depth = dims_of(context, 1);
+  const Tensor* constant = context.input_constant(1);
+  if (constant && constant->count() == 1) depth = {Dim(constant->cast(DType::int64).data<int64_t>()[0])};
   Shape result = *shape;
   result.insert(result.begin() + static_cast<int64_t>(axis), depth && depth->size() == 1 ? (*depth)[0] : Dim());
   context.set_output(0, type, result);

@@ -1,6 +1,5 @@
 // logic.cpp: comparisons, logic on bool, logic on bits, and the element-wise choice, with NumPy broadcasting.
 #include <functional>
-#include <limits>
 
 #include "lowbit/ops/broadcast.h"
 #include "lowbit/ops/dispatch.h"
@@ -70,7 +69,8 @@ void bits_reference(EvalContext& context) {
   context.set_output(0, apply<void, IntegerTypes>(context, Bits<Op>{}, context.input(0).dtype()));
 }
 
-/// A shift by the width or more leaves nothing (C++ leaves it undefined).
+/// A signed right shift copies the sign. A negative shift, or one by the width or more, leaves the fill alone (C++
+/// leaves it undefined): -1 for a right shift of a negative number, else 0.
 struct Shift {
   explicit Shift(const Node& node) {
     const std::string direction = node.attr_string("direction", "");
@@ -79,15 +79,15 @@ struct Shift {
   }
   template <typename T>
   T operator()(T a, T by) const {
-    if (by >= static_cast<T>(std::numeric_limits<T>::digits)) return T{0};
-    return static_cast<T>(left ? static_cast<WrapType<T>>(a) << by : static_cast<WrapType<T>>(a) >> by);
+    constexpr T kWidth = static_cast<T>(8 * sizeof(T));
+    if (by < T{0} || by >= kWidth) return static_cast<T>(!left && a < T{0} ? -1 : 0);
+    return left ? static_cast<T>(static_cast<WrapType<T>>(a) << by) : static_cast<T>(a >> by);
   }
   bool left;
 };
 
 void shift_reference(EvalContext& context) {
-  using Types = TypeList<uint8_t, uint16_t, uint32_t, uint64_t>;
-  context.set_output(0, apply<void, Types>(context, Shift(context.node()), context.input(0).dtype()));
+  context.set_output(0, apply<void, IntegerTypes>(context, Shift(context.node()), context.input(0).dtype()));
 }
 
 template <typename T, typename Out>

@@ -21,16 +21,21 @@ void require_image(const Node& node, const Tensor& x) {
   if (x.rank() != 4) node_error(node, "the input must be N x C x H x W, it is " + dims_text(x.dims()));
 }
 
+/// Attribute mode: DCR (true) keeps the place inside a block outermost among the channels, CRD innermost.
+bool depth_column_row(const Node& node) {
+  const std::string mode = node.attr_string("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD") node_error(node, "attribute mode must be DCR or CRD");
+  return mode == "DCR";
+}
+
 void depth_to_space_reference(EvalContext& context) {
   const Tensor& x = context.input(0);
   const Node& node = context.node();
   require_image(node, x);
   const int64_t b = block_size(node), n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3);
   if (c % (b * b) != 0) node_error(node, fmt::format("{} channels are no multiple of {} squared", c, b));
-  const std::string mode = node.attr_string("mode", "DCR");
-  if (mode != "DCR" && mode != "CRD") node_error(node, "attribute mode must be DCR or CRD");
   const int64_t depth = c / (b * b);
-  const bool depth_first = mode == "DCR";
+  const bool depth_first = depth_column_row(node);
   const Tensor blocks = x.reshaped(depth_first ? Dims{n, b, b, depth, h, w} : Dims{n, depth, b, b, h, w});
   const std::vector<int64_t> perm =
       depth_first ? std::vector<int64_t>{0, 3, 4, 1, 5, 2} : std::vector<int64_t>{0, 1, 4, 2, 5, 3};
@@ -44,7 +49,9 @@ void space_to_depth_reference(EvalContext& context) {
   const int64_t b = block_size(node), n = x.dim(0), c = x.dim(1), h = x.dim(2), w = x.dim(3);
   if (h % b != 0 || w % b != 0) node_error(node, fmt::format("{} x {} does not divide into blocks of {}", h, w, b));
   const Tensor blocks = x.reshaped({n, c, h / b, b, w / b, b});
-  context.set_output(0, transposed(node, blocks, {0, 3, 5, 1, 2, 4}).reshaped({n, c * b * b, h / b, w / b}));
+  const std::vector<int64_t> perm =
+      depth_column_row(node) ? std::vector<int64_t>{0, 3, 5, 1, 2, 4} : std::vector<int64_t>{0, 1, 3, 5, 2, 4};
+  context.set_output(0, transposed(node, blocks, perm).reshaped({n, c * b * b, h / b, w / b}));
 }
 
 template <Dim (*Channels)(const Dim&, const Dim&), Dim (*Space)(const Dim&, const Dim&)>
@@ -98,7 +105,7 @@ constexpr OpDef kRows[] = {
      depth_to_space_reference},
     {"", "ReverseSequence", OpKind::movement, 2, 2, 1, 1, "batch_axis time_axis", infer_same,
      reverse_sequence_reference},
-    {"", "SpaceToDepth", OpKind::movement, 1, 1, 1, 1, "blocksize", infer_blocks<dim_mul, dim_div>,
+    {"", "SpaceToDepth", OpKind::movement, 1, 1, 1, 1, "blocksize mode", infer_blocks<dim_mul, dim_div>,
      space_to_depth_reference},
 };
 
