@@ -48,7 +48,11 @@ DftLayout dft_layout(const Node& node, const Dims& x, int64_t axis, int64_t leng
   DftLayout layout{normalize_axis(axis, rank), length, length, node.attr_int("inverse", 0) != 0,
                    node.attr_int("onesided", 0) != 0};
   require(layout.axis != rank - 1, "the axis {} is that of the complex parts", axis);
-  if (length < 0) layout.length = x[static_cast<size_t>(layout.axis)];
+  if (length < 0) {
+    // Half a spectrum of n bins belongs to a signal of 2 (n - 1).
+    const int64_t given = x[static_cast<size_t>(layout.axis)];
+    layout.length = layout.inverse && layout.onesided ? 2 * (given - 1) : given;
+  }
   require(layout.length >= 1 && layout.length <= kMaxLength, "a transform of length {}; 1 to {} are handled",
           layout.length, kMaxLength);
   layout.bins = layout.onesided && !layout.inverse ? layout.length / 2 + 1 : layout.length;
