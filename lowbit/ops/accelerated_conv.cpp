@@ -96,13 +96,12 @@ class ImageConvolution {
 };
 
 /// Whether reordering to oneDNN's own layout and back pays. A 1x1 convolution with stride 1 is a matrix product on the
-/// layout as it is; only on small images the plain product is slow, and reordering cheap.
+/// layout as it is; everything else is much slower without.
 bool prefers_blocked(const ConvGeometry& g) {
-  constexpr int64_t kSmallImage = 100;
-  bool pointwise = g.groups == 1;
-  for (const WindowAxis& axis : g.spatial)
-    pointwise = pointwise && axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
-  return !pointwise || (g.out_size() < kSmallImage && g.batch >= 4);
+  const bool pointwise = std::all_of(g.spatial.begin(), g.spatial.end(), [](const WindowAxis& axis) {
+    return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
+  });
+  return g.groups > 1 || !pointwise;
 }
 
 bool run_conv(EvalContext& context) {
