@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
 #include "lowbit/numbers/level_table.h"
