@@ -110,18 +110,22 @@ bool glob_match(std::string_view pattern, std::string_view text) {
 std::vector<std::string> nearest_names(std::string_view word, std::span<const std::string> names, size_t most) {
   const std::string wanted = lower(word.substr(0, 200));
   std::vector<std::pair<size_t, size_t>> ranked;  // distance, index
+  bool any_close = false;
   for (size_t i = 0; i < names.size(); ++i) {
     const std::string name = lower(std::string_view(names[i]).substr(0, 200));
     size_t distance = edit_distance(wanted, name);
     const bool contains = !wanted.empty() && (name.find(wanted) != std::string::npos ||
                                               (!name.empty() && wanted.find(name) != std::string::npos));
     if (contains) distance = std::min(distance, size_t{2});
-    if (distance < std::max(wanted.size(), name.size())) ranked.emplace_back(distance, i);
+    const size_t longest = std::max(wanted.size(), name.size());
+    if (distance < longest) ranked.emplace_back(distance, i);
+    any_close |= distance <= longest / 2;
   }
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<std::string> result;
   for (const auto& [distance, index] : ranked) {
-    if (result.size() == most) break;
+    // Far names are only shown where there is nothing better.
+    if (result.size() == most || (any_close && distance > std::max(wanted.size(), names[index].size()) / 2)) break;
     result.push_back(names[index]);
   }
   return result;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lowbit/base/threads.h"
 #include "lowbit/core/tensor.h"
 #include "lowbit/data/preprocess.h"
 
@@ -30,23 +31,26 @@ struct Slice {
 Slice parse_slice(const std::string& text);
 
 struct DataOptions {
-  std::string labels;   ///< --labels L.npy
+  std::string labels;   ///< --labels L.npy; wins over class folders and over `labels` of an .npz
   std::string classes;  ///< --classes FILE
+  /// How pictures become tensors; without it RGB, 0..255, nhwc. Arrays are taken as they are.
   std::optional<Preprocess> preprocess;
-  std::optional<int64_t> limit;
-  std::optional<Slice> slice;
-  /// Order: by name (archives and folders), by row (arrays). shuffle_seed: a seeded permutation (used to choose
-  /// calibration samples).
+  std::optional<int64_t> limit;  ///< the first N of the order that slice and shuffle_seed give
+  std::optional<Slice> slice;    ///< of the natural order: by name (archives and folders), by row (arrays)
+  /// A seeded permutation of the slice (used to choose calibration samples).
   std::optional<uint64_t> shuffle_seed;
+  bool allow_nonfinite = false;  ///< else NaN or infinity in an array is an error
 };
 
 class DataSet {
  public:
   virtual ~DataSet() = default;
-  /// Number of samples after slice and limit. Throws Error{bad_file} if it would be 0.
+  /// Number of samples after slice and limit, at least 1.
   virtual int64_t size() const = 0;
-  /// Samples [begin, begin + count). Images of different size after preprocessing are an error that names the file.
-  virtual Batch read(int64_t begin, int64_t count) const = 0;
+  /// Samples [begin, begin + count); pictures are decoded on `threads` if given. Neighbouring rows of an array are a
+  /// view on the file. Thread-safe. Throws Error{bad_file} naming the file or row if it cannot be decoded, if pictures
+  /// differ in size after preprocessing, or for NaN and infinity; Error{bad_argument} for samples that do not exist.
+  virtual Batch read(int64_t begin, int64_t count, ThreadPool* threads = nullptr) const = 0;
   virtual bool has_labels() const = 0;
   /// Class names by number; empty if unknown.
   virtual const std::vector<std::string>& class_names() const = 0;
@@ -56,7 +60,10 @@ class DataSet {
   virtual std::string describe() const = 0;
 };
 
-/// Opens DATA as the command line's contract defines it.
+/// Opens DATA by its content: a folder or archive (.tar, .zip, .tar.gz ...) of pictures, a .npy, or an .npz, whose
+/// arrays are named as the model's inputs (`labels` aside; arrays without dimensions go whole into every batch).
+/// Throws Error{bad_file} if it is none of these, has no sample, or labels do not match; Error{unsupported} for text;
+/// Error{bad_argument} if slice and limit leave nothing.
 std::unique_ptr<DataSet> open_data(const std::string& path, const DataOptions& options);
 
 }  // namespace lowbit

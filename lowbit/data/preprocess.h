@@ -27,15 +27,32 @@ struct Preprocess {
 };
 
 /// "color=rgb,short=256,crop=224x224,range=0..255,mean=127.5:127.5:127.5,std=...,layout=nhwc", or the name of a file
-/// that holds it (one line or one pair a line, # comments). Throws Error{bad_argument} naming the key and the nearest
-/// known one.
+/// that holds it (one line or one pair a line, # comments). Every key at most once. Throws Error{bad_argument} naming
+/// the key and the nearest known ones, or the value and what it must be; Error{bad_file} if the file cannot be read.
 Preprocess parse_preprocess(const std::string& file_or_spec);
+/// The spec that parse_preprocess() turns into the same steps.
 std::string to_string(const Preprocess& preprocess);
 
-/// float32 [H, W, C] or [C, H, W] (layout; default nhwc), without a batch dimension.
+/// float32 [H, W, C] or [C, H, W] (layout; default nhwc), without a batch dimension. Steps are applied in their order:
+///   color        without this step pictures become rgb; grey is the ITU-R BT.601 luma
+///   short=N      the shorter side becomes N, the longer one floor(N * long / short); bilinear, antialiased
+///   resize=WxH   bilinear, antialiased, whatever the aspect
+///   crop=WxH     the centre; the left and top border are (size - crop) / 2, rounded half to even
+///   range=A..B   v -> A + v * (B - A) / 255
+///   mean, std    v -> v - mean, v -> v / std
+/// Until the first of range, mean and std, pixels are 8-bit integers, as in PIL and OpenCV; from there on float32.
+/// Throws Error{bad_argument} if a crop is larger than the picture or the numbers do not fit the channels;
+/// Error{bad_file} if the resized picture would have more than 100 million pixels.
 Tensor apply_preprocess(const Preprocess& preprocess, const Image& image);
 
-/// JPEG or PNG by content, at most `max_pixels`. Throws Error{bad_file} naming `path`.
+enum class PictureKind : uint8_t { none, jpeg, png };
+/// What the first bytes say.
+PictureKind picture_kind(Bytes bytes);
+
+/// JPEG or PNG by content, at most `max_pixels`; nothing is allocated before that is checked. JPEG: grey, colour and
+/// CMYK; orientation tags and colour profiles are ignored. PNG: 1 to 16 bits (of 16 the high byte counts), grey,
+/// colour and palette; alpha is dropped, not blended. Truncated or damaged data are errors, never made-up pixels.
+/// Thread-safe. Throws Error{bad_file} naming `path`.
 Image decode_image(Bytes bytes, const std::string& path, int64_t max_pixels = 100'000'000);
 
 }  // namespace lowbit

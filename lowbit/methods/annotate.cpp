@@ -25,12 +25,14 @@ constexpr double kMaxBiasCode = 1073741824.0;
 
 class Annotator {
  public:
-  Annotator(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics, std::vector<std::string>& notes)
+  Annotator(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
+            std::vector<std::string>& notes)
       : graph_(graph), recipe_(recipe), placement_(placement), statistics_(statistics), notes_(notes), index_(graph) {}
 
   void run() {
     for (size_t v = 0; v < graph_.values.size(); ++v)
-      if (placement_.quantized[v] && placement_.parameters_of[v] == static_cast<ValueId>(v)) annotate_activation(static_cast<ValueId>(v));
+      if (placement_.quantized[v] && placement_.parameters_of[v] == static_cast<ValueId>(v))
+        annotate_activation(static_cast<ValueId>(v));
     // Movement results and branches of a Concat share what was found for their owner.
     for (size_t v = 0; v < placement_.quantized.size(); ++v) {
       const ValueId owner = placement_.parameters_of[v];
@@ -56,15 +58,21 @@ class Annotator {
     const std::string& system = *settings.activations == "none" ? recipe_.activations : *settings.activations;
     NumberFormat format = parse_number_format(system);
     if (!is_linear(format))
-      throw Error(ErrorCode::bad_argument, fmt::format("activations cannot be {} in a static model (use intN or uintN)", system), "--activations");
+      throw Error(ErrorCode::bad_argument,
+                  fmt::format("activations cannot be {} in a static model (use intN or uintN)", system),
+                  "--activations");
     const int32_t producer = index_.producer(id);
     std::optional<Range> range;
     if (producer >= 0) range = known_range(graph_.nodes[static_cast<size_t>(producer)]);
     const TensorStatistics* seen = nullptr;
     if (!range) {
-      const auto found = statistics_ ? statistics_->tensors.find(value.name) : std::map<std::string, TensorStatistics>::const_iterator{};
+      const auto found = statistics_ ? statistics_->tensors.find(value.name)
+                                     : std::map<std::string, TensorStatistics>::const_iterator{};
       if (!statistics_ || found == statistics_->tensors.end() || found->second.count == found->second.nonfinite)
-        throw Error(ErrorCode::bad_argument, fmt::format("calibration never saw value '{}' (give --data, or keep its layer in float with --exclude)", printable(value.name)));
+        throw Error(
+            ErrorCode::bad_argument,
+            fmt::format("calibration never saw value '{}' (give --data, or keep its layer in float with --exclude)",
+                        printable(value.name)));
       seen = &found->second;
       range = choose_range(*seen, parse_range_rule(*settings.range), format);
     }
@@ -79,7 +87,8 @@ class Annotator {
     symmetric.asymmetric = false;
     asymmetric.asymmetric = true;
     // Symmetric arithmetic is cheaper, so it wins unless the zero point is worth something.
-    return expected_mse(*seen, asymmetric, range.low, range.high) < 0.98 * expected_mse(*seen, symmetric, range.low, range.high);
+    return expected_mse(*seen, asymmetric, range.low, range.high) <
+           0.98 * expected_mse(*seen, symmetric, range.low, range.high);
   }
 
   void annotate_constants(size_t n) {
@@ -111,7 +120,8 @@ class Annotator {
     format.asymmetric = true;
     const auto [low, high] = std::minmax_element(constant->values<float>().begin(), constant->values<float>().end());
     if (low == constant->values<float>().end()) return;
-    graph_.value(node.inputs[i]).quantization = linear_quantization(format, linear_params(format, std::min(*low, 0.f), std::max(*high, 0.f)), "constant operand");
+    graph_.value(node.inputs[i]).quantization = linear_quantization(
+        format, linear_params(format, std::min(*low, 0.f), std::max(*high, 0.f)), "constant operand");
   }
 
   void annotate_weight(size_t n, const NodePlan& plan) {
@@ -123,37 +133,44 @@ class Annotator {
     quantization.granularity.axis = plan.channel_axis;
     FitOptions options;
     options.rule = recipe_.weight_range == "mse" ? FitRule::mse : FitRule::minmax;
-    quantization.params = fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(), {}, options);
-    quantization.origin = recipe_.weight_range == "mse" ? "least squared error of the weights" : "extremes of the weights";
+    quantization.params =
+        fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(), {}, options);
+    quantization.origin =
+        recipe_.weight_range == "mse" ? "least squared error of the weights" : "extremes of the weights";
     if (plan.role == NodeRole::anchor) make_bias_fit(node, weight, quantization);
     Value& value = graph_.value(plan.weight);
     if (value.quantization && !(*value.quantization == quantization)) {
       // Tied weights whose layers need different parameters: a constant of its own for this one.
-      std::replace(node.inputs.begin(), node.inputs.end(), plan.weight, graph_.add_constant(value.name + "_" + node.name, weight));
+      std::replace(node.inputs.begin(), node.inputs.end(), plan.weight,
+                   graph_.add_constant(value.name + "_" + node.name, weight));
       graph_.value(node.inputs[1]).quantization = std::move(quantization);
       return;
     }
     value.quantization = std::move(quantization);
   }
 
-  /// |b| / (s_x * s_w) must fit 32 bits: otherwise s_w is raised, which costs resolution only in a channel whose weights are negligible beside its bias.
+  /// |b| / (s_x * s_w) must fit 32 bits: otherwise s_w is raised, which costs resolution only in a channel whose
+  /// weights are negligible beside its bias.
   void make_bias_fit(const Node& node, const Tensor& weight, Quantization& quantization) {
     const Tensor* bias = graph_.constant(node.input(2));
     const auto& input = graph_.value(node.inputs[0]).quantization;
     if (!bias || !input || !quantization.linear() || bias->count() == 0) return;
-    const int64_t channels = weight.dim(quantization.granularity.axis), groups = static_cast<int64_t>(quantization.params.size()) / 2;
+    const int64_t channels = weight.dim(quantization.granularity.axis),
+                  groups = static_cast<int64_t>(quantization.params.size()) / 2;
     const Tensor values = bias->cast(DType::float64);
     if (groups != 1 && groups != channels) return;
     int64_t raised = 0;
     for (int64_t c = 0; c < values.count(); ++c) {
       float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : std::min(c, channels - 1)) * 2];
-      const double needed = std::abs(values.data<double>()[c]) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
+      const double needed =
+          std::abs(values.data<double>()[c]) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
       if (!(needed > scale)) continue;
       scale = std::nextafter(static_cast<float>(needed), INFINITY);
       ++raised;
     }
     if (raised > 0)
-      notes_.push_back(fmt::format("{}: the weight scale of {} channel{} was raised so that the bias fits 32 bits", printable(node.name), raised, raised == 1 ? "" : "s"));
+      notes_.push_back(fmt::format("{}: the weight scale of {} channel{} was raised so that the bias fits 32 bits",
+                                   printable(node.name), raised, raised == 1 ? "" : "s"));
   }
 
   Graph& graph_;
@@ -173,7 +190,8 @@ std::set<std::string> values_to_observe(const Graph& graph, const Placement& pla
   return names;
 }
 
-void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics, std::vector<std::string>& notes) {
+void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
+              std::vector<std::string>& notes) {
   Annotator(graph, recipe, placement, statistics, notes).run();
 }
 

@@ -12,7 +12,10 @@ namespace {
 std::string annotation_text(const Graph& graph, ValueId id) {
   if (id == kNone) return "";
   const auto& quantization = graph.value(id).quantization;
-  if (!quantization) return is_float(graph.value(id).dtype) || graph.value(id).dtype == DType::undefined ? "float32" : std::string(dtype_name(graph.value(id).dtype));
+  if (!quantization)
+    return is_float(graph.value(id).dtype) || graph.value(id).dtype == DType::undefined
+               ? "float32"
+               : std::string(dtype_name(graph.value(id).dtype));
   return to_string(quantization->format) + "/" + to_string(quantization->granularity);
 }
 
@@ -22,8 +25,10 @@ std::vector<std::optional<Dims>> sample_shapes(const Graph& graph) {
   bind_symbols(bound, {}, /*fallback=*/1);
   std::vector<std::optional<Dims>> shapes;
   for (const Value& value : bound.values) {
-    if (value.constant) shapes.push_back(value.constant->dims());
-    else shapes.push_back(value.shape ? concrete(*value.shape) : std::nullopt);
+    if (value.constant)
+      shapes.push_back(value.constant->dims());
+    else
+      shapes.push_back(value.shape ? concrete(*value.shape) : std::nullopt);
   }
   return shapes;
 }
@@ -31,7 +36,8 @@ std::vector<std::optional<Dims>> sample_shapes(const Graph& graph) {
 int64_t macs_of(const Graph& graph, const Node& node, const std::vector<std::optional<Dims>>& shapes) {
   const auto dims_of = [&](const std::vector<ValueId>& ids) {
     std::vector<const Dims*> result;
-    for (ValueId id : ids) result.push_back(id == kNone || !shapes[static_cast<size_t>(id)] ? nullptr : &*shapes[static_cast<size_t>(id)]);
+    for (ValueId id : ids)
+      result.push_back(id == kNone || !shapes[static_cast<size_t>(id)] ? nullptr : &*shapes[static_cast<size_t>(id)]);
     return result;
   };
   return multiply_adds(graph, node, dims_of(node.inputs), dims_of(node.outputs));
@@ -74,7 +80,8 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
     decision.macs = macs_of(graph, node, shapes);
     decision.activations = annotation_text(graph, node.output());
     // An anchor without a rounded result computes in integers all the same: say what it reads.
-    if (plan.role == NodeRole::anchor && decision.activations == "float32") decision.activations = annotation_text(graph, node.input(0)) + " -> float32";
+    if (plan.role == NodeRole::anchor && decision.activations == "float32")
+      decision.activations = annotation_text(graph, node.input(0)) + " -> float32";
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Tensor* constant = graph.constant(node.inputs[i]);
       if (!constant || !is_float(constant->dtype())) continue;
@@ -86,10 +93,12 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
       bytes += float_bytes;
       if (node.inputs[i] != plan.weight && !(i == 1 && op && op->kind == OpKind::compute)) continue;
       decision.weights = annotation_text(graph, node.inputs[i]);
-      if (quantization && constant->dtype() == DType::float32) decision.weight_error = weight_error(*quantization, *constant);
+      if (quantization && constant->dtype() == DType::float32)
+        decision.weight_error = weight_error(*quantization, *constant);
     }
     if (statistics && node.output() != kNone) {
-      const auto seen = statistics->tensors.find(graph.value(placement.parameters_of[static_cast<size_t>(node.outputs[0])]).name);
+      const auto seen =
+          statistics->tensors.find(graph.value(placement.parameters_of[static_cast<size_t>(node.outputs[0])]).name);
       if (seen != statistics->tensors.end()) decision.samples = seen->second.samples;
     }
     macs += decision.macs;

@@ -258,7 +258,8 @@ class Placer {
   void settle_outputs(const Node& node, NodeRole role) {
     bool integers = role == NodeRole::anchor || role == NodeRole::integer;
     if (role == NodeRole::movement || role == NodeRole::concat)
-      integers = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId from) { return comes_from_integers(from); });
+      integers =
+          std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId from) { return comes_from_integers(from); });
     for (ValueId id : node.outputs)
       if (id != kNone) from_integers_[static_cast<size_t>(id)] = integers;
   }

@@ -8,9 +8,11 @@ namespace {
 
 std::vector<const OpDef*> joined_rows() {
   std::vector<const OpDef*> rows;
-  for (const auto& family : {unary_ops(), binary_ops(), movement_ops(), indexing_ops(), reduction_ops(), shape_ops(),
-                             convolution_ops(), matrix_ops(), pooling_ops(), normalization_ops(), recurrent_ops(),
-                             resize_ops(), control_ops(), quantize_ops(), contrib_ops(), detection_ops()})
+  for (const auto& family :
+       {unary_ops(),     activation_ops(), binary_ops(),      logic_ops(),    movement_ops(),  rearrange_ops(),
+        slicing_ops(),   indexing_ops(),   scatter_ops(),     search_ops(),   reduction_ops(), shape_ops(),
+        cast_ops(),      random_ops(),     convolution_ops(), matrix_ops(),   pooling_ops(),   normalization_ops(),
+        recurrent_ops(), resize_ops(),     control_ops(),     quantize_ops(), contrib_ops(),   detection_ops()})
     for (const OpDef& op : family) rows.push_back(&op);
   std::sort(rows.begin(), rows.end(), [](const OpDef* a, const OpDef* b) {
     return a->domain != b->domain ? a->domain < b->domain : a->name < b->name;

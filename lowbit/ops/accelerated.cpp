@@ -1,0 +1,15 @@
+#include "lowbit/ops/accelerated.h"
+
+#include "lowbit/ops/accelerated_rows.h"
+
+namespace lowbit {
+
+AcceleratedFn find_accelerated(const OpDef& op) {
+  if (!op.domain.empty()) return nullptr;
+  for (const auto& rows : {accelerated_convolutions(), accelerated_products()})
+    for (const AcceleratedRow& row : rows)
+      if (row.name == op.name) return row.run;
+  return nullptr;
+}
+
+}  // namespace lowbit
