@@ -46,4 +46,7 @@ struct BenchOptions {
 };
 BenchResult bench_model(const Model& model, const std::string& file, ThreadPool& threads, const BenchOptions& options);
 
+/// The largest resident memory of this process so far.
+int64_t peak_memory_bytes();
+
 }  // namespace lowbit

@@ -124,6 +124,8 @@ std::vector<Tensor> run_step(EvalContext& context, const OpDef& op, AcceleratedF
   return std::move(context.outputs());
 }
 
+}  // namespace
+
 void check_input(const Value& value, const Tensor& given) {
   const auto fits = [&] {
     if (value.dtype != DType::undefined && value.dtype != given.dtype()) return false;
@@ -140,8 +142,6 @@ void check_input(const Value& value, const Tensor& given) {
                   dims_text(given.dims()), value.dtype == DType::undefined ? "any type" : dtype_name(value.dtype),
                   value.shape ? shape_text(*value.shape) : "of any shape"));
 }
-
-}  // namespace
 
 struct Evaluator::Impl {
   const Graph& graph;

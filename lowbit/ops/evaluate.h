@@ -30,6 +30,9 @@ struct EvaluateOptions {
   std::function<void(const Node& node, int64_t nanoseconds)> on_time;
 };
 
+/// Throws Error{bad_argument} saying what was given and what is expected if a tensor does not fit the type and shape of a graph input.
+void check_input(const Value& value, const Tensor& given);
+
 class Evaluator {
  public:
   /// Checks once that every operator is known and can run; throws Error{unsupported} listing all that are not, with how
