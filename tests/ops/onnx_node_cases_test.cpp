@@ -67,8 +67,7 @@ std::string difference(const Tensor& got, const Tensor& wanted, double rtol, dou
 std::string unsupported_reason(const json& description) {
   for (const std::string name : description.at("operators")) {
     const size_t dot = name.rfind('.');
-    const OpDef* op = dot == std::string::npos ? find_op("", name)
-                                               : find_op(name.substr(0, dot), name.substr(dot + 1));
+    const OpDef* op = dot == std::string::npos ? find_op("", name) : find_op(name.substr(0, dot), name.substr(dot + 1));
     if (!op || !op->reference) return "operator " + name;
   }
   for (const char* side : {"inputs", "outputs"})
