@@ -31,8 +31,8 @@ void BM_Statistics(benchmark::State& state) {
   const Tensor x = tensor_of(state.range(0), state.range(1));
   TensorStatistics statistics;
   for (auto _ : state) statistics.add(x, /*batched=*/false);
-  state.counters["ns/value"] = benchmark::Counter(static_cast<double>(state.iterations() * x.count()) * 1e-9,
-                                                  benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_value"] = benchmark::Counter(static_cast<double>(state.iterations() * x.count()),
+                                                   benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_Statistics)->ArgNames({"kind", "n"})->ArgsProduct({{kNormal, kRelu, kImage, kSoftmax}, {1000, 1 << 20}});
 
