@@ -5,9 +5,7 @@
 #include "lowbit/numbers/number_system.h"
 #include "lowbit/numbers/standardized.h"
 
-#define LOWBIT_NUMBER_SYSTEMS(row) \
-  row(int_system)                  \
-  row(uint_system)
+#define LOWBIT_NUMBER_SYSTEMS(row) row(int_system) row(uint_system)
 
 namespace lowbit {
 

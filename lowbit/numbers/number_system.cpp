@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
 #include "lowbit/numbers/level_table.h"
