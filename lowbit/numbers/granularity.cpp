@@ -19,9 +19,10 @@ struct AxisView {
 
 AxisView view_along(int64_t axis, std::span<const int64_t> dims) {
   if (axis < 0 || axis >= static_cast<int64_t>(dims.size()))
-    throw Error(ErrorCode::bad_argument,
-                fmt::format("axis {} does not exist in a tensor of {} dimensions (choose 0 to {}, or granularity tensor)",
-                            axis, dims.size(), static_cast<int64_t>(dims.size()) - 1));
+    throw Error(
+        ErrorCode::bad_argument,
+        fmt::format("axis {} does not exist in a tensor of {} dimensions (choose 0 to {}, or granularity tensor)", axis,
+                    dims.size(), static_cast<int64_t>(dims.size()) - 1));
   AxisView view;
   const size_t at = static_cast<size_t>(axis);
   view.channels = dims[at];
@@ -129,10 +130,14 @@ Granularity parse_granularity(std::string_view text) {
 
 std::string to_string(const Granularity& granularity) {
   switch (granularity.kind) {
-    case Granularity::Kind::tensor: return "tensor";
-    case Granularity::Kind::channel: return "channel";
-    case Granularity::Kind::group: return fmt::format("group:{}", granularity.size);
-    case Granularity::Kind::block: return fmt::format("block:{}x{}", granularity.rows, granularity.size);
+    case Granularity::Kind::tensor:
+      return "tensor";
+    case Granularity::Kind::channel:
+      return "channel";
+    case Granularity::Kind::group:
+      return fmt::format("group:{}", granularity.size);
+    case Granularity::Kind::block:
+      return fmt::format("block:{}x{}", granularity.rows, granularity.size);
   }
   LOWBIT_CHECK(false);
 }
@@ -178,8 +183,8 @@ std::vector<float> fit_groups(const NumberFormat& format, const Granularity& gra
   const int64_t each = format.system->param_count(format);
   std::vector<float> params(static_cast<size_t>(checked_mul(group_count(granularity, dims), each)));
   if (!importance.empty() && static_cast<int64_t>(importance.size()) != checked_product(dims))
-    throw Error(ErrorCode::bad_argument, fmt::format("{} importance weights for {} elements", importance.size(),
-                                                     checked_product(dims)));
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} importance weights for {} elements", importance.size(), checked_product(dims)));
   for_each_group(granularity, dims, [&](int64_t group, std::span<const Run> runs) {
     const Gathered<float> values(x, runs);
     const std::span<const float> group_x(values.data(), static_cast<size_t>(values.count()));
