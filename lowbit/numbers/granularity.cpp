@@ -95,15 +95,6 @@ void convert_groups(const Granularity& granularity, std::span<const int64_t> dim
   });
 }
 
-void check_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
-                  std::span<const float> params) {
-  const int64_t wanted = checked_mul(group_count(granularity, dims), format.system->param_count(format));
-  if (static_cast<int64_t>(params.size()) != wanted)
-    throw Error(ErrorCode::bad_argument,
-                fmt::format("{} with granularity {} needs {} parameters for this tensor, found {}", to_string(format),
-                            to_string(granularity), wanted, params.size()));
-}
-
 }  // namespace
 
 Granularity parse_granularity(std::string_view text) {
@@ -178,6 +169,15 @@ void for_each_group(const Granularity& granularity, std::span<const int64_t> dim
     }
 }
 
+void check_group_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
+                        std::span<const float> params) {
+  const int64_t wanted = checked_mul(group_count(granularity, dims), format.system->param_count(format));
+  if (static_cast<int64_t>(params.size()) != wanted)
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} with granularity {} needs {} parameters for this tensor, found {}", to_string(format),
+                            to_string(granularity), wanted, params.size()));
+}
+
 std::vector<float> fit_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                               const float* x, std::span<const float> importance, const FitOptions& options) {
   const int64_t each = format.system->param_count(format);
@@ -198,7 +198,7 @@ std::vector<float> fit_groups(const NumberFormat& format, const Granularity& gra
 
 void encode_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                    std::span<const float> params, const float* x, int32_t* codes) {
-  check_params(format, granularity, dims, params);
+  check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
   convert_groups(granularity, dims, x, codes, [&](int64_t group, const float* from, int64_t count, int32_t* to) {
     encode(format, params.data() + group * each, from, count, to);
@@ -207,7 +207,7 @@ void encode_groups(const NumberFormat& format, const Granularity& granularity, s
 
 void decode_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                    std::span<const float> params, const int32_t* codes, float* y) {
-  check_params(format, granularity, dims, params);
+  check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
   convert_groups(granularity, dims, codes, y, [&](int64_t group, const int32_t* from, int64_t count, float* to) {
     decode(format, params.data() + group * each, from, count, to);
