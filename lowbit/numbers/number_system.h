@@ -73,6 +73,10 @@ struct NumberSystem {
   void (*encode)(const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes);
   /// y[i] = float32(level(codes[i])). Null: level() for each code.
   void (*decode)(const NumberFormat& format, const float* params, const int32_t* codes, int64_t n, float* y);
+  /// The granularity that belongs to the system ("group:32" for block-scaled forms); empty: any, the caller chooses.
+  std::string_view default_granularity = {};
+  /// Bits that the parameters of one group take in a file. Null: 32 for each parameter.
+  int (*param_bits)(const NumberFormat& format) = nullptr;
 };
 
 /// Every system of this build (numbers/list.cpp).

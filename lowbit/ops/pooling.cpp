@@ -198,32 +198,46 @@ void run_global_lp(EvalContext& context) {
   });
 }
 
-/// Where MaxUnpool's values go: the result of its attributes, or the shape that output_shape states.
-Dims unpool_dims(EvalContext& c) {
-  const Dims& x = c.input(0).dims();
-  if (c.has_input(2)) return int_values(c, 2);
-  const std::vector<int64_t> kernel = c.node().attr_ints("kernel_shape");
+/// Dimensions of the tensor that was pooled, by the attributes alone; the indices of MaxUnpool count in it.
+Dims unpool_dims(const Node& node, const Dims& x) {
+  const std::vector<int64_t> kernel = node.attr_ints("kernel_shape");
   require(x.size() >= 3 && kernel.size() + 2 == x.size(), "kernel_shape has {} numbers for the input {}", kernel.size(),
           dims_text(x));
-  const WindowRule rule(c.node(), kernel);
+  const WindowRule rule(node, kernel);
   Dims out{x[0], x[1]};
   for (size_t i = 0; i < kernel.size(); ++i) out.push_back(rule.transposed_axis(i, x[i + 2], 0, -1).out);
   return out;
+}
+
+/// The same element's index in a tensor of other dimensions; -1 if it lies outside.
+int64_t moved_index(int64_t index, const Dims& from, const Dims& to) {
+  int64_t result = 0, step = 1;
+  for (size_t i = from.size(); i-- > 0;) {
+    const int64_t at = index % from[i];
+    index /= from[i];
+    if (at >= to[i]) return -1;
+    result += at * step;
+    step *= to[i];
+  }
+  return result;
 }
 
 void run_unpool(EvalContext& context) {
   run_widened(context, []<typename T>(EvalContext& c) {
     const std::vector<int64_t> index = int_values(c, 1);
     require_dims(c.input(1), c.input(0).dims(), "the indices");
-    // Indices count in the tensor that the attributes describe; output_shape only enlarges it.
-    Dims out_dims = unpool_dims(c);
+    const Dims pooled = unpool_dims(c.node(), c.input(0).dims());
+    const Dims out_dims = c.has_input(2) ? int_values(c, 2) : pooled;
+    require(out_dims.size() == pooled.size(), "output_shape has {} numbers, but {} are needed", out_dims.size(),
+            pooled.size());
     Tensor y = zero_output(c.node(), c.input(0).dtype(), out_dims);
     T* out = y.mutable_data<T>();
     const T* x = typed_input<T>(c, 0);
+    const int64_t count = element_count(pooled);
     for (size_t i = 0; i < index.size(); ++i) {
-      require(index[i] >= 0 && index[i] < y.count(), "index {} is outside the output {}", index[i],
-              dims_text(out_dims));
-      out[index[i]] = x[i];
+      const int64_t to = index[i] >= 0 && index[i] < count ? moved_index(index[i], pooled, out_dims) : -1;
+      require(to >= 0, "index {} is outside the output {}", index[i], dims_text(out_dims));
+      out[to] = x[i];
     }
     c.set_output(0, std::move(y));
   });

@@ -88,11 +88,25 @@ void range_reference(EvalContext& context) {
   });
 }
 
+/// The length if all three inputs are constant real numbers.
+std::optional<int64_t> real_range_length(const InferContext& context) {
+  double values[3];
+  for (size_t i = 0; i < 3; ++i) {
+    const Tensor* constant = context.input_constant(i);
+    if (!constant || constant->count() != 1 || !is_float(constant->dtype())) return std::nullopt;
+    values[i] = constant->cast(DType::float64).data<double>()[0];
+  }
+  return range_length<double>(context.node(), values[0], values[1], values[2]);
+}
+
 void infer_range(InferContext& context) {
   const DType type = context.input_dtype(0);
   const auto start = dims_of(context, 0), limit = dims_of(context, 1), delta = dims_of(context, 2);
   const auto single = [](const auto& list) { return list && list->size() == 1; };
-  if (!single(start) || !single(limit) || !single(delta)) return context.set_output(0, type, unknown_shape(1));
+  if (!single(start) || !single(limit) || !single(delta)) {
+    const auto length = real_range_length(context);
+    return context.set_output(0, type, Shape{length ? Dim(*length) : Dim()});
+  }
   const Dim &first = (*start)[0], &last = (*limit)[0], &step = (*delta)[0];
   if (first.known() && last.known() && step.known()) {
     const int64_t length = range_length<int64_t>(context.node(), *first.size, *last.size, *step.size);

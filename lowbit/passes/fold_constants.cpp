@@ -1,8 +1,12 @@
 #include "lowbit/passes/fold_constants.h"
 
 #include <algorithm>
+#include <deque>
+#include <iterator>
 #include <map>
+#include <unordered_set>
 
+#include "lowbit/base/checked.h"
 #include "lowbit/base/threads.h"
 #include "lowbit/ops/op.h"
 
@@ -14,26 +18,77 @@ bool has_subgraph(const Node& node) {
                      [](const auto& item) { return std::holds_alternative<std::shared_ptr<Graph>>(item.second); });
 }
 
-/// What one pass over the nodes knows.
+/// Shape inference of one node whose inputs are all constants: tells how large the result will be before it is made.
+class ConstantInference : public InferContext {
+ public:
+  ConstantInference(const Node& node, const std::vector<const Tensor*>& inputs) : node_(node), inputs_(inputs) {
+    for (const Tensor* input : inputs) shapes_.push_back(input ? to_shape(input->dims()) : Shape{});
+  }
+  const Node& node() const override { return node_; }
+  bool has_input(size_t i) const override { return i < inputs_.size() && inputs_[i]; }
+  DType input_dtype(size_t i) const override { return has_input(i) ? inputs_[i]->dtype() : DType::undefined; }
+  const Shape* input_shape(size_t i) const override { return has_input(i) ? &shapes_[i] : nullptr; }
+  const Tensor* input_constant(size_t i) const override { return has_input(i) ? inputs_[i] : nullptr; }
+  std::optional<std::vector<Dim>> input_dims(size_t) const override { return std::nullopt; }
+  void set_output(size_t, DType type, std::optional<Shape> shape) override {
+    // Where inference knows too little the result is bounded by the inputs (NonZero, Unique, Compress).
+    const auto dims = shape ? concrete(*shape) : std::nullopt;
+    if (!dims) return;
+    bytes_ = checked_add(bytes_, checked_mul(element_count(*dims), static_cast<int64_t>(dtype_bytes(type))));
+  }
+  void set_output_dims(size_t, std::vector<Dim>) override {}
+  int64_t output_bytes() const { return bytes_; }
+
+ private:
+  const Node& node_;
+  const std::vector<const Tensor*>& inputs_;
+  std::vector<Shape> shapes_;
+  int64_t bytes_ = 0;
+};
+
+/// Names that are taken, so that inlining many nodes does not search the graph for each.
+class Names {
+ public:
+  void take(const std::string& name) { taken_.insert(name); }
+  std::string fresh(const std::string& wanted) {
+    std::string name = wanted;
+    while (!taken_.insert(name).second) name = wanted + "_" + std::to_string(++counter_);
+    return name;
+  }
+
+ private:
+  std::unordered_set<std::string> taken_;
+  int64_t counter_ = 0;
+};
+
+/// Walks the nodes once in topological order: everything behind a folded node is reached by the same walk, and the
+/// nodes of an inlined branch are looked at where the If stood.
 class Folder {
  public:
-  Folder(Graph& graph, int64_t budget_bytes) : graph_(graph), budget_bytes_(budget_bytes), threads_(1) {}
+  Folder(Graph& graph, int64_t budget_bytes) : graph_(graph), budget_bytes_(budget_bytes), threads_(1) {
+    for (const Node& node : graph_.nodes) node_names_.take(node.name);
+    for (const Value& value : graph_.values) value_names_.take(value.name);
+  }
 
-  /// Folds in topological order, so that one walk reaches everything behind a folded node.
   int run() {
     int folded = 0;
-    for (size_t i = 0; i < graph_.nodes.size();) {
-      if (inline_if(i)) {
-        ++folded;  // the branch's nodes stand at i now and are looked at next
-        continue;
-      }
-      if (fold(graph_.nodes[i])) {
+    std::deque<Node> pending(std::make_move_iterator(graph_.nodes.begin()),
+                             std::make_move_iterator(graph_.nodes.end()));
+    std::vector<Node> kept;
+    while (!pending.empty()) {
+      Node node = std::move(pending.front());
+      pending.pop_front();
+      if (const Graph* branch = branch_taken(node)) {
+        std::vector<Node> nodes = inlined(node, *branch);
+        pending.insert(pending.begin(), std::make_move_iterator(nodes.begin()), std::make_move_iterator(nodes.end()));
         ++folded;
-        done_.push_back(i);
+      } else if (fold(node)) {
+        ++folded;
+      } else {
+        kept.push_back(std::move(node));
       }
-      ++i;
     }
-    remove_folded();
+    graph_.nodes = std::move(kept);
     return folded;
   }
 
@@ -41,104 +96,63 @@ class Folder {
   bool fold(const Node& node) {
     const OpDef* op = find_op(node);
     if (!op || !op->reference || op->nondeterministic || has_subgraph(node)) return false;
-    return fold_measure(node) || fold_value(node, *op);
+    return fold_measure(node, *op) || fold_value(node, *op);
   }
 
   /// Shape and Size need the dimensions of their input, not its values.
-  bool fold_measure(const Node& node) {
-    if (!node.is("Shape") && !node.is("Size")) return false;
-    if (node.input(0) == kNone || node.output(0) == kNone) return false;
+  bool fold_measure(const Node& node, const OpDef& op) {
+    if ((!node.is("Shape") && !node.is("Size")) || node.input(0) == kNone) return false;
     const Value& measured = graph_.value(node.input(0));
-    const auto dims = measured.constant ? std::optional<Dims>(measured.constant->dims())
-                      : measured.shape  ? concrete(*measured.shape)
-                                        : std::nullopt;
-    if (!dims) return false;
-    // Shapes carry no elements: nothing is allocated for the stand-in but its dimensions.
-    const int64_t rank = static_cast<int64_t>(dims->size());
-    Tensor result =
-        node.is("Size") ? Tensor::scalar<int64_t>(element_count(*dims)) : Tensor::from<int64_t>({rank}, *dims);
-    if (node.is("Shape")) result = part_of(result, node, rank);
-    set_constant(node.output(0), std::move(result));
-    return true;
-  }
-
-  /// Attributes start and end of Shape.
-  static Tensor part_of(const Tensor& dims, const Node& node, int64_t rank) {
-    const auto bound = [rank](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + rank : at, 0, rank); };
-    const int64_t begin = bound(node.attr_int("start", 0)), end = std::max(begin, bound(node.attr_int("end", rank)));
-    return Tensor::from<int64_t>(
-        {end - begin}, dims.values<int64_t>().subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+    const auto dims = measured.shape ? concrete(*measured.shape) : std::nullopt;
+    if (measured.constant || !dims) return false;
+    // A stand-in with the right dimensions; uninitialised pages of it are never touched. One above the system's limit
+    // is left alone.
+    if (element_count(*dims) > kMaxStandIn) return false;
+    const Tensor stand_in = Tensor::uninitialized(DType::uint8, *dims);
+    return compute(node, op, {&stand_in}, 0);
   }
 
   bool fold_value(const Node& node, const OpDef& op) {
     std::vector<const Tensor*> inputs;
     int64_t input_bytes = 0;
     for (ValueId id : node.inputs) {
-      const Tensor* constant = id == kNone ? nullptr : graph_.constant(id);
+      const Tensor* constant = graph_.constant(id);
       // A quantized constant is more than its values: its annotation would be lost.
       if (id != kNone && (!constant || graph_.value(id).quantization)) return false;
       inputs.push_back(constant);
       if (constant) input_bytes += static_cast<int64_t>(constant->byte_size());
     }
-    if (static_cast<int>(inputs.size()) < op.min_inputs || exceeds_budget(node, input_bytes)) return false;
-    EvalContext context(node, std::move(inputs), threads_);
+    if (static_cast<int>(inputs.size()) < op.min_inputs) return false;
+    return compute(node, op, inputs, input_bytes);
+  }
+
+  bool fits_budget(int64_t bytes, int64_t input_bytes) const { return bytes <= budget_bytes_ || bytes <= input_bytes; }
+
+  /// Runs the reference and stores its results. False (and nothing changed) if the result would be too large, or if
+  /// the node cannot be computed: then it stays, and whoever runs or infers it reports why.
+  bool compute(const Node& node, const OpDef& op, const std::vector<const Tensor*>& inputs, int64_t input_bytes) {
+    EvalContext context(node, inputs, threads_);
     try {
+      if (op.infer) {
+        ConstantInference inference(node, inputs);
+        op.infer(inference);
+        if (!fits_budget(inference.output_bytes(), input_bytes)) return false;
+      }
       op.reference(context);
     } catch (const Error& error) {
-      // What this build cannot compute stays a node; a broken model is reported by whoever runs or infers it, with the
-      // values of the run.
       if (error.code() == ErrorCode::internal) throw;
       return false;
     }
-    if (!complete(node, context.outputs(), input_bytes)) return false;
-    for (size_t i = 0; i < node.outputs.size(); ++i)
-      if (node.outputs[i] != kNone) set_constant(node.outputs[i], std::move(context.outputs()[i]));
-    return true;
-  }
-
-  /// True if the inferred output is known to be too large: it is not even computed.
-  bool exceeds_budget(const Node& node, int64_t input_bytes) const {
-    int64_t bytes = 0;
-    for (ValueId id : node.outputs) {
-      if (id == kNone || !graph_.value(id).shape) continue;
-      if (const auto dims = concrete(*graph_.value(id).shape)) {
-        int64_t size;
-        if (__builtin_mul_overflow(element_count(*dims), static_cast<int64_t>(dtype_bytes(graph_.value(id).dtype)),
-                                   &size) ||
-            __builtin_add_overflow(bytes, size, &bytes))
-          return true;
-      }
-    }
-    if (bytes > budget_bytes_ && bytes > input_bytes) return true;
-    return makes_elements(node) && bytes == 0 && asked_elements(node) > budget_bytes_;
-  }
-
-  /// Operators whose output size is a number in an input; the only ones that grow without bound.
-  static bool makes_elements(const Node& node) {
-    return node.domain.empty() && (node.op == "ConstantOfShape" || node.op == "Expand" || node.op == "Tile" ||
-                                   node.op == "Pad" || node.op == "OneHot" || node.op == "Range");
-  }
-
-  /// A bound from above on what the size inputs of such an operator ask for, where it is simple; else the largest
-  /// number.
-  int64_t asked_elements(const Node& node) const {
-    if (!node.is("ConstantOfShape") && !node.is("Expand")) return 0;
-    const Tensor* shape = graph_.constant(node.inputs[node.is("Expand") ? 1 : 0]);
-    if (!shape || !is_integer(shape->dtype())) return 0;
-    int64_t elements = 1;
-    for (int64_t dim : to_int64(*shape))
-      if (__builtin_mul_overflow(elements, std::max<int64_t>(dim, 1), &elements)) return budget_bytes_ + 1;
-    return elements;
-  }
-
-  bool complete(const Node& node, const std::vector<Tensor>& outputs, int64_t input_bytes) const {
     int64_t bytes = 0;
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] == kNone) continue;
-      if (i >= outputs.size() || !outputs[i].defined()) return false;
-      bytes += static_cast<int64_t>(outputs[i].byte_size());
+      if (!context.outputs()[i].defined()) return false;
+      bytes += static_cast<int64_t>(context.outputs()[i].byte_size());
     }
-    return bytes <= budget_bytes_ || bytes <= input_bytes;
+    if (!fits_budget(bytes, input_bytes)) return false;
+    for (size_t i = 0; i < node.outputs.size(); ++i)
+      if (node.outputs[i] != kNone) set_constant(node.outputs[i], std::move(context.outputs()[i]));
+    return true;
   }
 
   void set_constant(ValueId id, Tensor tensor) {
@@ -148,31 +162,30 @@ class Folder {
     value.constant = std::move(tensor);
   }
 
-  /// Replaces an If with a constant condition at position i by the nodes of the branch taken.
-  bool inline_if(size_t i) {
-    if (!graph_.nodes[i].is("If") || graph_.nodes[i].input(0) == kNone) return false;
-    const Tensor* condition = graph_.constant(graph_.nodes[i].inputs[0]);
-    if (!condition || condition->count() != 1 || condition->dtype() != DType::bool_) return false;
-    const Node owner = graph_.nodes[i];
-    const Graph* branch = owner.attr_graph(condition->data<bool>()[0] ? "then_branch" : "else_branch");
-    if (!branch || !branch->inputs.empty() || branch->outputs.size() < owner.outputs.size()) return false;
-    const std::vector<ValueId> outer = adopt_values(*branch, owner);
+  /// The branch of an If with a constant condition, or null.
+  const Graph* branch_taken(const Node& node) const {
+    if (!node.is("If")) return nullptr;
+    const Tensor* condition = graph_.constant(node.input(0));
+    if (!condition || condition->count() != 1 || condition->dtype() != DType::bool_) return nullptr;
+    const Graph* branch = node.attr_graph(condition->data<bool>()[0] ? "then_branch" : "else_branch");
+    return branch && branch->inputs.empty() && branch->outputs.size() >= node.outputs.size() ? branch : nullptr;
+  }
+
+  std::vector<Node> inlined(const Node& owner, const Graph& branch) {
+    const std::vector<ValueId> outer = adopt_values(branch, owner);
     std::vector<Node> nodes;
-    for (const Node& inner : branch->nodes) nodes.push_back(adopt_node(inner, outer));
+    for (const Node& inner : branch.nodes) nodes.push_back(adopt_node(inner, outer));
     for (size_t k = 0; k < owner.outputs.size(); ++k) {
       if (owner.outputs[k] == kNone) continue;
       // The result keeps the If's own value, whose name the graph may promise.
       Node pass;
       pass.op = "Identity";
-      pass.name = graph_.fresh_node_name(owner.name + "/output");
-      pass.inputs = {outer[static_cast<size_t>(branch->outputs[k])]};
+      pass.name = node_names_.fresh(owner.name + "/output");
+      pass.inputs = {outer[static_cast<size_t>(branch.outputs[k])]};
       pass.outputs = {owner.outputs[k]};
       nodes.push_back(std::move(pass));
     }
-    const auto at = graph_.nodes.begin() + static_cast<std::ptrdiff_t>(i);
-    graph_.nodes.insert(graph_.nodes.erase(at), std::make_move_iterator(nodes.begin()),
-                        std::make_move_iterator(nodes.end()));
-    return true;
+    return nodes;
   }
 
   /// Gives every value of the branch an id in the outer graph: captures have one, the rest are added.
@@ -181,42 +194,33 @@ class Folder {
     for (const auto& [outside, inside] : branch.captures) outer[static_cast<size_t>(inside)] = outside;
     for (size_t k = 0; k < branch.values.size(); ++k) {
       if (outer[k] != kNone) continue;
-      const Value& value = branch.values[k];
-      outer[k] = graph_.add_value(owner.name + "/" + value.name, value.dtype, value.shape);
-      graph_.value(outer[k]).constant = value.constant;
-      graph_.value(outer[k]).quantization = value.quantization;
+      Value value = branch.values[k];
+      value.name = value_names_.fresh(owner.name + "/" + value.name);
+      outer[k] = static_cast<ValueId>(graph_.values.size());
+      graph_.values.push_back(std::move(value));
     }
     return outer;
   }
 
   Node adopt_node(Node node, const std::vector<ValueId>& outer) {
-    node.name = graph_.fresh_node_name(node.name);
-    for (ValueId& id : node.inputs)
-      if (id != kNone) id = outer[static_cast<size_t>(id)];
-    for (ValueId& id : node.outputs)
-      if (id != kNone) id = outer[static_cast<size_t>(id)];
+    node.name = node_names_.fresh(node.name);
+    for (auto* ids : {&node.inputs, &node.outputs})
+      for (ValueId& id : *ids)
+        if (id != kNone) id = outer[static_cast<size_t>(id)];
     for (auto& [key, attribute] : node.attributes)
       if (auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body) {
-        // Bodies are shared between copies of a graph; the copy is ours to rewire.
+        // Bodies are shared between copies of a graph; this copy is ours to rewire.
         *body = std::make_shared<Graph>(**body);
         for (auto& capture : (*body)->captures) capture.first = outer[static_cast<size_t>(capture.first)];
       }
     return node;
   }
 
-  void remove_folded() {
-    std::vector<bool> gone(graph_.nodes.size());
-    for (size_t i : done_) gone[i] = true;
-    std::vector<Node> kept;
-    for (size_t i = 0; i < graph_.nodes.size(); ++i)
-      if (!gone[i]) kept.push_back(std::move(graph_.nodes[i]));
-    graph_.nodes = std::move(kept);
-  }
-
+  static constexpr int64_t kMaxStandIn = int64_t{1} << 30;
   Graph& graph_;
   int64_t budget_bytes_;
   ThreadPool threads_;
-  std::vector<size_t> done_;
+  Names node_names_, value_names_;
 };
 
 }  // namespace

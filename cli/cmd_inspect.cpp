@@ -1,0 +1,168 @@
+#include <fmt/format.h>
+
+#include "cli/command_line.h"
+#include "cli/output.h"
+#include "lowbit/api/inspect.h"
+#include "lowbit/base/text.h"
+#include "lowbit/report/json_report.h"
+#include "lowbit/report/table.h"
+#include "lowbit/report/text_report.h"
+
+namespace lowbit::cli {
+namespace {
+
+constexpr auto kRight = Table::Align::right;
+
+Json shape_json(const std::optional<Shape>& shape) {
+  if (!shape) return nullptr;
+  Json dims = Json::array();
+  for (const Dim& dim : *shape)
+    dims.push_back(dim.known() ? Json(*dim.size) : dim.symbol.empty() ? Json(nullptr) : Json(dim.symbol));
+  return dims;
+}
+
+Json ports_json(const Graph& graph, const std::vector<ValueId>& ports) {
+  Json result = Json::array();
+  for (const ValueId id : ports) {
+    const Value& value = graph.value(id);
+    result.push_back({{"name", value.name}, {"dtype", dtype_name(value.dtype)}, {"shape", shape_json(value.shape)}});
+  }
+  return result;
+}
+
+Json weights_json(const std::vector<WeightStatistics>& weights) {
+  Json result = Json::array();
+  for (const WeightStatistics& w : weights)
+    result.push_back({{"name", w.name},
+                      {"number_system", w.number_system},
+                      {"shape", w.dims},
+                      {"min", json_number(w.min)},
+                      {"max", json_number(w.max)},
+                      {"mean", json_number(w.mean)},
+                      {"std", json_number(w.standard_deviation)},
+                      {"sparsity", json_number(w.sparsity)},
+                      {"outlier_share", json_number(w.outlier_share)},
+                      {"sqnr_db",
+                       {{"int8_tensor", json_number(w.sqnr_int8_tensor_db)},
+                        {"int8_channel", json_number(w.sqnr_int8_channel_db)},
+                        {"int4_tensor", json_number(w.sqnr_int4_tensor_db)},
+                        {"int4_channel", json_number(w.sqnr_int4_channel_db)}}}});
+  return result;
+}
+
+Json counts_json(const std::map<std::string, int64_t>& counts) {
+  Json result = Json::object();
+  for (const auto& [name, count] : counts) result[name] = count;
+  return result;
+}
+
+Json to_json(const Inspection& inspection, bool with_weights, bool with_graph) {
+  const Model& model = inspection.model;
+  Json opsets = Json::object();
+  for (const OpsetImport& opset : model.source_opsets)
+    opsets[opset.domain.empty() ? "ai.onnx" : opset.domain] = opset.version;
+  Json json = {{"file", model.source_path},
+               {"format", model.source_format},
+               {"producer", model.producer},
+               {"opsets", std::move(opsets)},
+               {"inputs", ports_json(model.graph, model.graph.inputs)},
+               {"outputs", ports_json(model.graph, model.graph.outputs)},
+               {"operators", counts_json(inspection.operators)},
+               {"unknown_operators", counts_json(inspection.unknown)},
+               {"number_systems", counts_json(inspection.number_systems)},
+               {"parameters", inspection.weights.parameters},
+               {"file_bytes", model.file_bytes},
+               {"weight_bytes", inspection.weights.stored_bytes},
+               {"weight_bits_mean", json_number(inspection.weights.mean_bits())}};
+  if (with_weights) json["weights"] = weights_json(inspection.weight_statistics);
+  if (with_graph) json["graph"] = split(dump(model.graph), '\n');
+  return json;
+}
+
+std::string counts_text(const std::map<std::string, int64_t>& counts) {
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : counts) parts.push_back(fmt::format("{} x {}", count, printable(name, 80)));
+  return parts.empty() ? "none" : join(parts, ", ");
+}
+
+std::string ports_text(const char* heading, const Graph& graph, const std::vector<ValueId>& ports) {
+  std::string text;
+  for (const ValueId id : ports) {
+    const Value& value = graph.value(id);
+    text += fmt::format("{:<15}{}  {}[{}]\n", heading, printable(value.name, 80), dtype_name(value.dtype),
+                        value.shape ? printable(shape_text(*value.shape), 200) : "rank unknown");
+    heading = "";
+  }
+  return text;
+}
+
+std::string summary_text(const Inspection& inspection) {
+  const Model& model = inspection.model;
+  std::vector<std::string> opsets;
+  for (const OpsetImport& opset : model.source_opsets)
+    opsets.push_back(
+        fmt::format("{} {}", opset.domain.empty() ? "ai.onnx" : printable(opset.domain, 60), opset.version));
+  std::string text = fmt::format("{:<15}{}, {}{}\n", "format", model.source_format, bytes_text(model.file_bytes),
+                                 model.producer.empty() ? "" : ", made by " + printable(model.producer, 80));
+  text += fmt::format("{:<15}{}\n", "opsets", opsets.empty() ? "none" : join(opsets, ", "));
+  text +=
+      ports_text("inputs", model.graph, model.graph.inputs) + ports_text("outputs", model.graph, model.graph.outputs);
+  text += fmt::format("{:<15}{}\n", "operators", counts_text(inspection.operators));
+  if (!inspection.unknown.empty())
+    text += fmt::format("{:<15}{}\n", "unknown", coloured(counts_text(inspection.unknown), 33));
+  if (!inspection.cannot_run.empty())
+    text += fmt::format("{:<15}{}\n", "cannot run", coloured(counts_text(inspection.cannot_run), 33));
+  text += fmt::format("{:<15}{} in {}, {:.2f} bits each\n", "parameters", with_commas(inspection.weights.parameters),
+                      bytes_text(inspection.weights.stored_bytes), inspection.weights.mean_bits());
+  return text + fmt::format("{:<15}{}\n", "number systems", counts_text(inspection.number_systems));
+}
+
+std::string weights_text(const std::vector<WeightStatistics>& weights) {
+  Table table({{"tensor"},
+               {"type", Table::Align::left, 20},
+               {"shape", Table::Align::left, 24},
+               {"min", kRight},
+               {"max", kRight},
+               {"mean", kRight},
+               {"std", kRight},
+               {"zeros", kRight},
+               {"outliers", kRight},
+               {"int8", kRight},
+               {"int8/channel", kRight},
+               {"int4", kRight},
+               {"int4/channel", kRight}});
+  const auto number = [](double value) { return fmt::format("{:.4g}", value); };
+  for (const WeightStatistics& w : weights)
+    table.add_row({w.name, w.number_system, dims_text(w.dims), number(w.min), number(w.max), number(w.mean),
+                   number(w.standard_deviation), percent_text(w.sparsity, 1), percent_text(w.outlier_share),
+                   decibels_text(w.sqnr_int8_tensor_db), decibels_text(w.sqnr_int8_channel_db),
+                   decibels_text(w.sqnr_int4_tensor_db), decibels_text(w.sqnr_int4_channel_db)});
+  return "\n" + table.text() +
+         "outliers: beyond 6 standard deviations; int8 ... int4/channel: what is left of the signal "
+         "after plain rounding (SQNR)\n";
+}
+
+}  // namespace
+
+int run_inspect(const Arguments& rest) {
+  CommandLine line("inspect");
+  std::string path;
+  bool weights = false, graph = false, allow_nonfinite = false;
+  line.add_file("MODEL", path, "Model file");
+  line.app().add_flag("--weights", weights, "Statistics of every weight tensor");
+  line.app().add_flag("--graph", graph, "List the nodes");
+  line.app().add_flag("--allow-nonfinite", allow_nonfinite, "Accept NaN and infinity in weights");
+  if (!line.parse(rest)) return 0;
+  set_subject(path);
+  const Inspection inspection = inspect_file(path, weights, allow_nonfinite);
+  if (line.json) {
+    print(json_text(to_json(inspection, weights, graph)));
+    return 0;
+  }
+  print(summary_text(inspection));
+  if (weights) print(weights_text(inspection.weight_statistics));
+  if (graph) print("\n" + dump(inspection.model.graph));
+  return 0;
+}
+
+}  // namespace lowbit::cli

@@ -1,0 +1,44 @@
+#include "cli/data_flags.h"
+
+#include "lowbit/base/error.h"
+#include "lowbit/base/file.h"
+
+namespace lowbit::cli {
+
+void add_data_options(CLI::App& app, DataFlags& flags, const char* help, bool required) {
+  app.add_option("--data", flags.data, help)->type_name("DATA")->required(required);
+  app.add_option("--labels", flags.labels, "Labels of a .npy data file")->type_name("FILE.npy");
+  app.add_option("--classes", flags.classes, "Class names, one a line, in label order")->type_name("FILE");
+  app.add_option("--preprocess", flags.preprocess,
+                 "How pictures become inputs: a file, or pairs as color=rgb,resize=96x96,range=0..1,layout=nhwc")
+      ->type_name("FILE|SPEC");
+  app.add_option("--slice", flags.slice, "Rows to use, as numpy writes them: 0::2 for even ones")
+      ->type_name("START:STOP:STEP");
+  app.add_option("--limit", flags.limit, "Use the first N samples only")->type_name("N")->check(CLI::PositiveNumber);
+}
+
+std::string find_preprocess(const std::string& model) {
+  const size_t name_begin = model.find_last_of('/') == std::string::npos ? 0 : model.find_last_of('/') + 1;
+  for (std::string stem = model;;) {
+    if (const std::string candidate = stem + ".preprocess"; file_exists(candidate)) return candidate;
+    const size_t dot = stem.find_last_of('.');
+    if (dot == std::string::npos || dot <= name_begin) return "";
+    stem.resize(dot);
+  }
+}
+
+std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags& flags,
+                                       std::optional<uint64_t> shuffle_seed) {
+  DataOptions options;
+  options.labels = flags.labels;
+  options.classes = flags.classes;
+  options.limit = flags.limit;
+  options.shuffle_seed = shuffle_seed;
+  if (!flags.slice.empty()) options.slice = parse_slice(flags.slice);
+  const bool arrays = flags.data.ends_with(".npy") || flags.data.ends_with(".npz");
+  const std::string preprocess = flags.preprocess.empty() && !arrays ? find_preprocess(model) : flags.preprocess;
+  if (!preprocess.empty()) options.preprocess = parse_preprocess(preprocess);
+  return open_data(flags.data, options);
+}
+
+}  // namespace lowbit::cli

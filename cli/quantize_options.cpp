@@ -1,0 +1,166 @@
+#include "cli/quantize_options.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "lowbit/api/recipe_file.h"
+#include "lowbit/base/error.h"
+#include "lowbit/base/text.h"
+#include "lowbit/methods/method.h"
+#include "lowbit/numbers/granularity.h"
+#include "lowbit/numbers/number_system.h"
+#include "lowbit/observe/range.h"
+
+namespace lowbit::cli {
+namespace {
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::bad_argument, message, "quantize"); }
+
+void refuse_later(const char* option, const std::optional<std::string>& value) {
+  if (value)
+    refuse(
+        fmt::format("{} belongs to the automatic mode, which is not available in this version (choose --weights, "
+                    "--activations and --method yourself; --eval-data shows what was lost)",
+                    option));
+}
+
+void check_number_system(const char* option, const std::string& name) {
+  if (name == "none") return;
+  try {
+    parse_number_format(name);
+  } catch (const Error& error) {
+    refuse(fmt::format("{}: {}; other systems are not available in this version (lowbit list numbers)", option,
+                       error.what()));
+  }
+}
+
+void check_method(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Method* method : method_table()) known.emplace_back(method->name);
+  if (std::find(known.begin(), known.end(), name) == known.end())
+    refuse(fmt::format("method {} is not available in this version (available: {})", printable(name, 60),
+                       known.empty() ? "none" : join(known, ", ")));
+}
+
+void check_rounding(const std::string& text) {
+  const bool stochastic = text.starts_with("stochastic:") && parse_int(std::string_view(text).substr(11));
+  if (text != "nearest" && !stochastic)
+    refuse(fmt::format("--rounding {} is not available in this version (nearest or stochastic:SEED)",
+                       printable(text, 60)));
+}
+
+void check_symmetry(const std::string& text) {
+  const std::vector<std::string> known = {"asymmetric", "symmetric", "mixed"};
+  if (std::find(known.begin(), known.end(), text) != known.end()) return;
+  const std::string near = did_you_mean(text, known);
+  refuse(fmt::format("--symmetry {} is unknown ({})", printable(text, 60), near.empty() ? join(known, ", ") : near));
+}
+
+}  // namespace
+
+void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
+  CLI::App& app = line.app();
+  line.add_file("MODEL", options.model, "Float model");
+  app.add_option("-o,--output", options.output, "Low-bit model to write (default: NAME.WEIGHTS.onnx in this folder)")
+      ->type_name("OUT");
+  add_data_options(app, options.data, "Calibration data; without them activations stay float", false);
+  app.add_option("--samples", options.samples, "Calibration samples (default 256)")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--seed", options.seed, "Seed of every random choice (default 1)")->type_name("N");
+  app.add_option("--weights", options.weights, "Number system of the weights (default int8)")->type_name("SYSTEM");
+  app.add_option("--activations", options.activations, "Number system of the activations (default uint8), or none")
+      ->type_name("SYSTEM");
+  app.add_option("--granularity", options.granularity, "Of the weights: tensor, channel, group:N or block:RxC")
+      ->type_name("G");
+  app.add_option("--range", options.range,
+                 "Range of the activations: minmax, average, percentile:P, mse, entropy, adaptive")
+      ->type_name("RULE");
+  app.add_option("--weight-range", options.weight_range, "Range of the weights: minmax or mse")->type_name("RULE");
+  app.add_option("--rounding", options.rounding, "nearest or stochastic:SEED")->type_name("RULE");
+  app.add_option("--symmetry", options.symmetry, "Zero points: asymmetric, symmetric or mixed")->type_name("RULE");
+  line.add_list("--method", options.methods, "Methods to apply, in this order: NAME[,NAME...]; none for no method")
+      ->delimiter(',')
+      ->type_name("NAME");
+  app.add_option("--recipe", options.recipe_file, "All of the above in a file, or the name of a built-in recipe")
+      ->type_name("FILE|NAME");
+  app.add_option("--save-recipe", options.save_recipe, "Write the recipe that was really used")->type_name("FILE.toml");
+  line.add_list("--include", options.include, "Only these layers: a glob, or op:NAME; may be repeated")
+      ->type_name("GLOB");
+  line.add_list("--exclude", options.exclude, "Not these layers; may be repeated")->type_name("GLOB");
+  app.add_option("--require-coverage", options.require_coverage,
+                 "Exit 1 and write nothing if a smaller share of the multiply-adds ends up low-bit")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--eval-data", options.eval_data, "Evaluate both models on these data afterwards")->type_name("DATA");
+  app.add_option("--eval-slice", options.eval_slice, "Rows of --eval-data")->type_name("START:STOP:STEP");
+  app.add_option("--eval-limit", options.eval_limit, "Use the first N samples of --eval-data only")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--report", options.report, "Write a report of what happened")->type_name("FILE.html");
+  app.add_flag("--dry-run", options.dry_run, "Print the plan with predicted bytes; write nothing");
+  app.add_flag("--allow-nonfinite", options.allow_nonfinite, "Accept NaN and infinity in weights");
+  app.add_option("--max-drop", options.max_drop, "Automatic mode (not in this version)")->type_name("X");
+  app.add_option("--max-size", options.max_size, "Automatic mode (not in this version)")->type_name("BYTES");
+  app.add_option("--max-latency", options.max_latency, "Automatic mode (not in this version)")->type_name("MS");
+}
+
+void check_options(const QuantizeOptions& options) {
+  refuse_later("--max-drop", options.max_drop);
+  refuse_later("--max-size", options.max_size);
+  refuse_later("--max-latency", options.max_latency);
+  if (options.weights) check_number_system("--weights", *options.weights);
+  if (options.activations) check_number_system("--activations", *options.activations);
+  if (options.granularity) parse_granularity(*options.granularity);
+  if (options.range) parse_range_rule(*options.range);
+  if (options.rounding) check_rounding(*options.rounding);
+  if (options.symmetry) check_symmetry(*options.symmetry);
+  if (options.weight_range && *options.weight_range != "minmax" && *options.weight_range != "mse")
+    refuse(fmt::format("--weight-range {} is unknown (minmax or mse)", printable(*options.weight_range, 60)));
+  for (const std::string& name : options.methods)
+    if (name != "none") check_method(name);
+  if (options.data.given()) return;
+  if (options.activations && *options.activations != "none")
+    refuse("--activations needs calibration data (give --data, or --activations none)");
+  if (options.samples) refuse("--samples needs calibration data (give --data)");
+  if (!options.data.slice.empty() || options.data.limit)
+    refuse("--slice and --limit need calibration data (give --data)");
+}
+
+Recipe make_recipe(const QuantizeOptions& options) {
+  Recipe recipe = options.recipe_file.empty() ? Recipe{} : load_recipe(options.recipe_file);
+  const auto take = [](const auto& given, auto& target) {
+    if (given) target = *given;
+  };
+  take(options.weights, recipe.weights);
+  take(options.activations, recipe.activations);
+  take(options.granularity, recipe.granularity);
+  take(options.range, recipe.range);
+  take(options.weight_range, recipe.weight_range);
+  take(options.rounding, recipe.rounding);
+  take(options.symmetry, recipe.symmetry);
+  take(options.samples, recipe.samples);
+  take(options.seed, recipe.seed);
+  if (!options.methods.empty()) recipe.methods = options.methods;
+  std::erase(recipe.methods, "none");
+  if (!options.include.empty()) recipe.include = options.include;
+  if (!options.exclude.empty()) recipe.exclude = options.exclude;
+  if (!options.data.given()) {
+    recipe.activations = "none";
+    // Without data, methods that need some cannot be asked for silently: only those of the default recipe are dropped.
+    if (options.methods.empty() && options.recipe_file.empty())
+      std::erase_if(recipe.methods, [](const std::string& name) { return find_method(name).needs_data; });
+  }
+  return recipe;
+}
+
+DataFlags eval_flags(const QuantizeOptions& options) {
+  DataFlags flags = options.data;
+  flags.data = options.eval_data;
+  flags.slice = options.eval_slice;
+  flags.limit = options.eval_limit;
+  return flags;
+}
+
+}  // namespace lowbit::cli

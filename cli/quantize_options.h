@@ -1,0 +1,40 @@
+// quantize_options.h: the options of `lowbit quantize`: parsed, checked, and turned into a recipe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/command_line.h"
+#include "cli/data_flags.h"
+#include "lowbit/methods/recipe.h"
+
+namespace lowbit::cli {
+
+struct QuantizeOptions {
+  std::string model, output, report;
+  DataFlags data;
+  std::string eval_data, eval_slice;
+  std::optional<int64_t> eval_limit;
+  std::string recipe_file, save_recipe;
+  std::optional<std::string> weights, activations, granularity, range, weight_range, rounding, symmetry;
+  std::vector<std::string> methods, include, exclude;
+  std::optional<int64_t> samples;
+  std::optional<uint64_t> seed;
+  std::optional<double> require_coverage;
+  std::optional<std::string> max_drop, max_size, max_latency;  ///< of the automatic mode, which this version lacks
+  bool dry_run = false, allow_nonfinite = false;
+};
+
+void add_quantize_options(CommandLine& line, QuantizeOptions& options);
+
+/// Refuses what this version cannot do and what contradicts itself. Throws Error{bad_argument}.
+void check_options(const QuantizeOptions& options);
+
+/// The recipe file, or the default, with the options on top. Without data, activations stay float.
+Recipe make_recipe(const QuantizeOptions& options);
+
+/// The data to evaluate on: --eval-data with the labels and preprocessing of the command.
+DataFlags eval_flags(const QuantizeOptions& options);
+
+}  // namespace lowbit::cli

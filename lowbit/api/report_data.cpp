@@ -1,0 +1,95 @@
+#include "lowbit/api/report_data.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lowbit/api/inspect.h"
+
+namespace lowbit {
+namespace {
+
+constexpr int kBins = 64;
+constexpr int64_t kMostCodesWalked = 256;  // beyond, the ends of the code range are taken; those systems are monotone
+
+Distribution describe(const Value& value, const char* kind) {
+  Distribution result;
+  result.name = value.name;
+  result.kind = kind;
+  result.format = number_system_text(value);
+  const Interval range = representable_range(*value.quantization);
+  result.grid_low = range.low;
+  result.grid_high = range.high;
+  return result;
+}
+
+Distribution describe_weights(const Value& value) {
+  Distribution result = describe(value, "weights");
+  const Tensor x = to_float32(*value.constant);
+  const auto values = x.values<float>();
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  result.low = *low;
+  result.high = *high;
+  if (!(result.high > result.low)) return result;
+  result.counts.assign(kBins, 0);
+  int64_t clipped = 0;
+  for (const float v : values) {
+    const double place = (v - result.low) / (result.high - result.low) * kBins;
+    ++result.counts[static_cast<size_t>(std::clamp(place, 0.0, kBins - 1.0))];
+    clipped += v < result.grid_low || v > result.grid_high;
+  }
+  result.clipped_share = static_cast<double>(clipped) / static_cast<double>(values.size());
+  return result;
+}
+
+Distribution describe_activations(const Value& value, const TensorStatistics& statistics) {
+  Distribution result = describe(value, "activations");
+  result.low = statistics.min;
+  result.high = statistics.max;
+  if (!(result.high > result.low)) return result;
+  result.counts = statistics.histogram.uniform(result.low, result.high, kBins);
+  double clipped = 0, total = 0;
+  for (const Histogram::Bin& bin : statistics.histogram.bins()) {
+    total += static_cast<double>(bin.count);
+    if (bin.centre() < result.grid_low || bin.centre() > result.grid_high) clipped += static_cast<double>(bin.count);
+  }
+  result.clipped_share = total > 0 ? clipped / total : 0;
+  return result;
+}
+
+}  // namespace
+
+Interval representable_range(const Quantization& quantization) {
+  Interval range{INFINITY, -INFINITY};
+  const NumberFormat& format = quantization.format;
+  const CodeRange codes = quantization.codes();
+  const auto stride = static_cast<size_t>(format.system->param_count(format));
+  const bool walk = codes.count() <= kMostCodesWalked && !quantization.linear();
+  for (size_t at = 0; stride > 0 && at + stride <= quantization.params.size(); at += stride) {
+    const auto level = [&](int32_t code) {
+      const double value = format.system->level(format, quantization.params.data() + at, code);
+      range.low = std::min(range.low, value);
+      range.high = std::max(range.high, value);
+    };
+    level(codes.min);
+    level(codes.max);
+    for (int32_t code = codes.min; walk && code < codes.max; ++code) level(code);
+  }
+  return range.low <= range.high ? range : Interval{};
+}
+
+std::vector<Distribution> collect_distributions(const Graph& graph, const StatisticsSet& statistics) {
+  std::vector<Distribution> weights, activations;
+  for (const Value& value : graph.values) {
+    if (!value.quantization || value.quantization->dynamic) continue;
+    if (value.constant) {
+      if (value.constant->count() > 1) weights.push_back(describe_weights(value));
+    } else if (const auto found = statistics.tensors.find(value.name); found != statistics.tensors.end()) {
+      activations.push_back(describe_activations(value, found->second));
+    }
+  }
+  weights.insert(weights.end(), std::make_move_iterator(activations.begin()),
+                 std::make_move_iterator(activations.end()));
+  return weights;
+}
+
+}  // namespace lowbit

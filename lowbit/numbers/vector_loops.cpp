@@ -1,0 +1,131 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "lowbit/numbers/vector_loops.cpp"
+#include <hwy/foreach_target.h>
+// Must come after foreach_target.h.
+#include <hwy/highway.h>
+
+#include "lowbit/numbers/vector_loops.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lowbit::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::ScalableTag<float>;
+using IntTag = hn::ScalableTag<int32_t>;
+
+/// Calls body(i) for each whole vector and tail(i, count) once for the rest.
+template <class Body, class Tail>
+HWY_INLINE void for_vectors(int64_t n, const Body& body, const Tail& tail) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(FloatTag()));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) body(i);
+  if (i < n) tail(i, static_cast<size_t>(n - i));
+}
+
+/// The tail as one whole vector on padded copies, so that it takes the same instructions as the body.
+template <class In, class Out, class Body>
+HWY_INLINE void through_padding(const In* in, Out* out, size_t count, const Body& body) {
+  HWY_ALIGN In from[hn::MaxLanes(FloatTag())] = {};
+  HWY_ALIGN Out to[hn::MaxLanes(FloatTag())];
+  for (size_t k = 0; k < count; ++k) from[k] = in[k];
+  body(from, to);
+  for (size_t k = 0; k < count; ++k) out[k] = to[k];
+}
+
+void linear_encode_vectors(float scale, int32_t zero_point, int32_t low, int32_t high, const float* x, int64_t n,
+                           int32_t* codes) {
+  const FloatTag df;
+  const IntTag di;
+  const auto vscale = hn::Set(df, scale);
+  const auto vlow = hn::Set(df, static_cast<float>(low - zero_point));
+  const auto vhigh = hn::Set(df, static_cast<float>(high - zero_point));
+  const auto vzero_point = hn::Set(di, zero_point);
+  const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
+    const auto value = hn::LoadU(df, from);
+    const auto ratio = hn::Div(hn::IfThenZeroElse(hn::IsNaN(value), value), vscale);
+    const auto clamped = hn::Min(hn::Max(ratio, vlow), vhigh);
+    hn::StoreU(hn::Add(hn::NearestInt(clamped), vzero_point), di, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
+      [&](int64_t i, size_t count) HWY_ATTR { through_padding(x + i, codes + i, count, step); });
+}
+
+void linear_decode_vectors(float scale, int32_t zero_point, const int32_t* codes, int64_t n, float* y) {
+  const FloatTag df;
+  const IntTag di;
+  const auto vscale = hn::Set(df, scale);
+  const auto vzero_point = hn::Set(di, zero_point);
+  const auto step = [&](const int32_t* from, float* to) HWY_ATTR {
+    hn::StoreU(hn::Mul(hn::ConvertTo(df, hn::Sub(hn::LoadU(di, from), vzero_point)), vscale), df, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(codes + i, y + i); },
+      [&](int64_t i, size_t count) HWY_ATTR { through_padding(codes + i, y + i, count, step); });
+}
+
+void threshold_encode_vectors(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,
+                              int32_t* codes) {
+  const FloatTag df;
+  const IntTag di;
+  const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
+    const auto loaded = hn::LoadU(df, from);
+    const auto value = hn::IfThenZeroElse(hn::IsNaN(loaded), loaded);
+    auto index = hn::Zero(di);
+    for (int64_t half = count / 2; half >= 1; half /= 2) {
+      const auto probe = hn::GatherIndex(df, thresholds + half - 1, index);
+      const auto above = hn::RebindMask(di, hn::Gt(value, probe));
+      index = hn::Add(index, hn::IfThenElseZero(above, hn::Set(di, static_cast<int32_t>(half))));
+    }
+    hn::StoreU(hn::GatherIndex(di, code_of, index), di, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
+      [&](int64_t i, size_t rest) HWY_ATTR { through_padding(x + i, codes + i, rest, step); });
+}
+
+void lookup_decode_vectors(const float* values, int32_t first, int64_t count, const int32_t* codes, int64_t n,
+                           float* y) {
+  const FloatTag df;
+  const IntTag di;
+  const auto vfirst = hn::Set(di, first);
+  const auto vlast = hn::Set(di, first + static_cast<int32_t>(count - 1));
+  const auto step = [&](const int32_t* from, float* to) HWY_ATTR {
+    const auto code = hn::Min(hn::Max(hn::LoadU(di, from), vfirst), vlast);
+    hn::StoreU(hn::GatherIndex(df, values, hn::Sub(code, vfirst)), df, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(codes + i, y + i); },
+      [&](int64_t i, size_t rest) HWY_ATTR { through_padding(codes + i, y + i, rest, step); });
+}
+
+}  // namespace lowbit::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lowbit {
+
+HWY_EXPORT(linear_encode_vectors);
+HWY_EXPORT(linear_decode_vectors);
+HWY_EXPORT(threshold_encode_vectors);
+HWY_EXPORT(lookup_decode_vectors);
+
+void linear_encode_loop(LinearParams params, CodeRange range, const float* x, int64_t n, int32_t* codes) {
+  HWY_DYNAMIC_DISPATCH(linear_encode_vectors)(params.scale, params.zero_point, range.min, range.max, x, n, codes);
+}
+
+void linear_decode_loop(LinearParams params, const int32_t* codes, int64_t n, float* y) {
+  HWY_DYNAMIC_DISPATCH(linear_decode_vectors)(params.scale, params.zero_point, codes, n, y);
+}
+
+void threshold_encode_loop(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,
+                           int32_t* codes) {
+  HWY_DYNAMIC_DISPATCH(threshold_encode_vectors)(thresholds, count, code_of, x, n, codes);
+}
+
+void lookup_decode_loop(const float* values, int32_t first, int64_t count, const int32_t* codes, int64_t n, float* y) {
+  HWY_DYNAMIC_DISPATCH(lookup_decode_vectors)(values, first, count, codes, n, y);
+}
+
+}  // namespace lowbit
+#endif
