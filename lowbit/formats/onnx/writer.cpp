@@ -42,7 +42,7 @@ struct Initializer {
 int64_t ir_version(int64_t opset) {
   if (opset <= 17) return 8;
   if (opset <= 22) return 10;
-  return opset == 23 ? 11 : opset == 24 ? 12 : 13;
+  return opset == 23 ? 11 : opset == 24 ? 12 : opset <= 27 ? 13 : 14;
 }
 
 void collect_domains(const Graph& graph, std::vector<std::string>& domains) {
