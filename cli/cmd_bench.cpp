@@ -12,7 +12,9 @@ int run_bench(const Arguments& rest) {
   std::vector<std::string> files;
   BenchOptions options;
   line.app().add_option("MODEL", files, "Models, measured one after another")->required();
-  line.app().add_option("--seconds", options.seconds, "Measuring time for each model (default 1)")->check(CLI::Range(0.001, 3600.0));
+  line.app()
+      .add_option("--seconds", options.seconds, "Measuring time for each model (default 1)")
+      ->check(CLI::Range(0.001, 3600.0));
   line.app().add_option("--warmup", options.warmup, "Runs before measuring (default 3)")->check(CLI::Range(0, 1000));
   line.app().add_option("--batch", options.batch, "Samples in a run (default 1)")->check(CLI::Range(1, 65536));
   line.app().add_flag("--per-layer", options.per_layer, "Time of every layer");
@@ -23,6 +25,7 @@ int run_bench(const Arguments& rest) {
     set_subject(file);
     ProgressBar bar(line.quiet);
     bar.update("bench " + file, 0);
+    reset_peak_memory();
     const auto start = std::chrono::steady_clock::now();
     const Model model = open_model(file);
     const std::chrono::duration<double, std::milli> opened = std::chrono::steady_clock::now() - start;

@@ -13,7 +13,10 @@ int run_convert(const Arguments& rest) {
   CommandLine line("convert");
   std::string path, output;
   line.add_file("MODEL", path, "Model to read");
-  line.app().add_option("-o,--output", output, "Model to write; its extension picks the container")->type_name("OUT")->required();
+  line.app()
+      .add_option("-o,--output", output, "Model to write; its extension picks the container")
+      ->type_name("OUT")
+      ->required();
   if (!line.parse(rest)) return 0;
   set_subject(path);
   const Model model = load_model(path);

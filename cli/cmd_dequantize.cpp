@@ -16,7 +16,9 @@ int run_dequantize(const Arguments& rest) {
   CommandLine line("dequantize");
   std::string path, output;
   line.add_file("MODEL", path, "Low-bit model");
-  line.app().add_option("-o,--output", output, "Float model to write (default: NAME.float.onnx in this folder)")->type_name("OUT");
+  line.app()
+      .add_option("-o,--output", output, "Float model to write (default: NAME.float.onnx in this folder)")
+      ->type_name("OUT");
   if (!line.parse(rest)) return 0;
   set_subject(path);
   if (output.empty()) output = stem_of(path) + ".float.onnx";

@@ -59,7 +59,8 @@ Json counts_json(const std::map<std::string, int64_t>& counts) {
 Json to_json(const Inspection& inspection, bool with_weights, bool with_graph) {
   const Model& model = inspection.model;
   Json opsets = Json::object();
-  for (const OpsetImport& opset : model.source_opsets) opsets[opset.domain.empty() ? "ai.onnx" : opset.domain] = opset.version;
+  for (const OpsetImport& opset : model.source_opsets)
+    opsets[opset.domain.empty() ? "ai.onnx" : opset.domain] = opset.version;
   Json json = {{"file", model.source_path},
                {"format", model.source_format},
                {"producer", model.producer},
@@ -99,11 +100,13 @@ std::string summary_text(const Inspection& inspection) {
   const Model& model = inspection.model;
   std::vector<std::string> opsets;
   for (const OpsetImport& opset : model.source_opsets)
-    opsets.push_back(fmt::format("{} {}", opset.domain.empty() ? "ai.onnx" : printable(opset.domain, 60), opset.version));
+    opsets.push_back(
+        fmt::format("{} {}", opset.domain.empty() ? "ai.onnx" : printable(opset.domain, 60), opset.version));
   std::string text = fmt::format("{:<15}{}, {}{}\n", "format", model.source_format, bytes_text(model.file_bytes),
                                  model.producer.empty() ? "" : ", made by " + printable(model.producer, 80));
   text += fmt::format("{:<15}{}\n", "opsets", opsets.empty() ? "none" : join(opsets, ", "));
-  text += ports_text("inputs", model.graph, model.graph.inputs) + ports_text("outputs", model.graph, model.graph.outputs);
+  text +=
+      ports_text("inputs", model.graph, model.graph.inputs) + ports_text("outputs", model.graph, model.graph.outputs);
   text += fmt::format("{:<15}{}\n", "operators", counts_text(inspection.operators));
   if (!inspection.unknown.empty())
     text += fmt::format("{:<15}{}\n", "unknown", coloured(counts_text(inspection.unknown), 33));
@@ -134,8 +137,9 @@ std::string weights_text(const std::vector<WeightStatistics>& weights) {
                    number(w.standard_deviation), percent_text(w.sparsity, 1), percent_text(w.outlier_share),
                    decibels_text(w.sqnr_int8_tensor_db), decibels_text(w.sqnr_int8_channel_db),
                    decibels_text(w.sqnr_int4_tensor_db), decibels_text(w.sqnr_int4_channel_db)});
-  return "\n" + table.text() + "outliers: beyond 6 standard deviations; int8 ... int4/channel: what is left of the signal "
-                               "after plain rounding (SQNR)\n";
+  return "\n" + table.text() +
+         "outliers: beyond 6 standard deviations; int8 ... int4/channel: what is left of the signal "
+         "after plain rounding (SQNR)\n";
 }
 
 }  // namespace

@@ -22,14 +22,22 @@ struct Listing {
 
 const char* kind_name(OpKind kind) {
   switch (kind) {
-    case OpKind::compute: return "compute";
-    case OpKind::elementwise: return "elementwise";
-    case OpKind::movement: return "movement";
-    case OpKind::reduction: return "reduction";
-    case OpKind::shape: return "shape";
-    case OpKind::control: return "control";
-    case OpKind::quantize: return "quantize";
-    case OpKind::other: break;
+    case OpKind::compute:
+      return "compute";
+    case OpKind::elementwise:
+      return "elementwise";
+    case OpKind::movement:
+      return "movement";
+    case OpKind::reduction:
+      return "reduction";
+    case OpKind::shape:
+      return "shape";
+    case OpKind::control:
+      return "control";
+    case OpKind::quantize:
+      return "quantize";
+    case OpKind::other:
+      break;
   }
   return "other";
 }
@@ -39,9 +47,10 @@ Listing list_ops() {
   for (const OpDef* op : op_table()) {
     const std::string name = op->domain.empty() ? std::string(op->name) : fmt::format("{}.{}", op->domain, op->name);
     const bool runs = op->reference || op->kind == OpKind::control;
-    const std::string inputs = op->max_inputs < 0               ? fmt::format("{}..", op->min_inputs)
-                               : op->min_inputs == op->max_inputs ? fmt::format("{}", op->min_inputs)
-                                                                  : fmt::format("{}..{}", op->min_inputs, op->max_inputs);
+    const std::string inputs = op->max_inputs < 0 ? fmt::format("{}..", op->min_inputs)
+                               : op->min_inputs == op->max_inputs
+                                   ? fmt::format("{}", op->min_inputs)
+                                   : fmt::format("{}..{}", op->min_inputs, op->max_inputs);
     listing.table.add_row({name, kind_name(op->kind), inputs, runs ? "yes" : "no"});
     listing.json.push_back({{"name", name}, {"kind", kind_name(op->kind)}, {"runs", runs}});
   }
@@ -63,8 +72,9 @@ Listing list_methods() {
 Listing list_numbers() {
   Listing listing{Table({{"number system"}, {"bits"}, {"summary", Table::Align::left, 100}})};
   for (const NumberSystem* system : number_systems()) {
-    const std::string bits = system->min_bits == system->max_bits ? fmt::format("{}", system->min_bits)
-                                                                  : fmt::format("{}..{}", system->min_bits, system->max_bits);
+    const std::string bits = system->min_bits == system->max_bits
+                                 ? fmt::format("{}", system->min_bits)
+                                 : fmt::format("{}..{}", system->min_bits, system->max_bits);
     listing.table.add_row({std::string(system->name), bits, std::string(system->summary)});
     listing.json.push_back({{"name", system->name},
                             {"min_bits", system->min_bits},
@@ -113,8 +123,9 @@ int run_list(const Arguments& rest) {
     names.emplace_back(row.name);
     if (topic != row.name) continue;
     const Listing listing = row.list();
-    print(line.json ? json_text({{topic, listing.json}})
-                    : listing.json.empty() ? fmt::format("no {} in this build\n", topic) : listing.table.text());
+    print(line.json              ? json_text({{topic, listing.json}})
+          : listing.json.empty() ? fmt::format("no {} in this build\n", topic)
+                                 : listing.table.text());
     return 0;
   }
   const std::string near = did_you_mean(topic, names);

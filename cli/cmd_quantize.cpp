@@ -31,8 +31,9 @@ struct Outcome {
 };
 
 std::string quote_argument(const std::string& argument) {
-  const bool plain = !argument.empty() && argument.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                                     "0123456789_-+=./:,@%") == std::string::npos;
+  const bool plain = !argument.empty() && argument.find_first_not_of(
+                                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789_-+=./:,@%") == std::string::npos;
   if (plain) return argument;
   std::string quoted = "'";
   for (const char c : argument) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -89,9 +90,9 @@ void measure_layers(const QuantizeOptions& options, const CommandLine& line, con
   flags.limit = std::min(flags.limit.value_or(kReportSamples), kReportSamples);
   const auto data = open_data_for(options.model, flags);
   ProgressBar bar(line.quiet, static_cast<double>(data->size()), "samples");
-  outcome.layer_errors = compare_models(model, outcome.result.model, *data, threads,
-                                        [&](double share) { bar.update("error per layer", share); })
-                             .layers;
+  outcome.layer_errors = compare_models(model, outcome.result.model, *data, threads, [&](double share) {
+                           bar.update("error per layer", share);
+                         }).layers;
 }
 
 void write_report(const QuantizeOptions& options, const Arguments& rest, const Outcome& outcome) {
@@ -142,9 +143,10 @@ std::string summary_text(const Outcome& outcome) {
   std::string text = coverage_text(result.coverage);
   for (const std::string& message : result.notes) text += "note: " + printable(message, 400) + "\n";
   if (!outcome.output.empty())
-    text += fmt::format("{}: {} instead of {}, {:.2f} times smaller\n", coloured(printable(outcome.output, 200), 32),
-                        bytes_text(outcome.output_bytes), bytes_text(outcome.float_bytes),
-                        static_cast<double>(outcome.float_bytes) / static_cast<double>(std::max<int64_t>(1, outcome.output_bytes)));
+    text += fmt::format(
+        "{}: {} instead of {}, {:.2f} times smaller\n", coloured(printable(outcome.output, 200), 32),
+        bytes_text(outcome.output_bytes), bytes_text(outcome.float_bytes),
+        static_cast<double>(outcome.float_bytes) / static_cast<double>(std::max<int64_t>(1, outcome.output_bytes)));
   text += fmt::format("{} in {}, peak memory {}\n",
                       result.samples > 0 ? fmt::format("calibrated on {} samples", with_commas(result.samples))
                                          : std::string("weights only, without data,"),
@@ -157,7 +159,8 @@ std::string summary_text(const Outcome& outcome) {
 int coverage_missed(const QuantizeOptions& options, const CommandLine& line, const Outcome& outcome) {
   print(line.json ? json_text(to_json(outcome)) : coverage_text(outcome.result.coverage));
   note(fmt::format("lowbit: {} of the multiply-adds are low-bit, {} were required; nothing was written",
-                   percent_text(outcome.result.coverage.quantized_share_macs), percent_text(*options.require_coverage)));
+                   percent_text(outcome.result.coverage.quantized_share_macs),
+                   percent_text(*options.require_coverage)));
   return 1;
 }
 

@@ -80,7 +80,8 @@ std::vector<int64_t> best(const Tensor& scores) {
 }
 
 std::string output_text(const std::string& name, const Tensor& output) {
-  std::string text = fmt::format("{}  {}[{}]", printable(name, 80), dtype_name(output.dtype()), dims_text(output.dims()));
+  std::string text =
+      fmt::format("{}  {}[{}]", printable(name, 80), dtype_name(output.dtype()), dims_text(output.dims()));
   if (output.dtype() == DType::string) return text + "\n";
   const Tensor x = to_float32(output);
   text += "  ";
@@ -109,7 +110,8 @@ void write_outputs(const Graph& graph, const NamedTensors& outputs, const std::v
     NamedFile file = parse_named(argument, names);
     if (file.name.empty() && names.size() > 1)
       throw Error(ErrorCode::bad_argument,
-                  fmt::format("the model has {} outputs (say which: --output NAME={})", names.size(), file.path), "run");
+                  fmt::format("the model has {} outputs (say which: --output NAME={})", names.size(), file.path),
+                  "run");
     save_npy(outputs.find(file.name.empty() ? names[0] : file.name)->second, file.path);
   }
 }
@@ -121,7 +123,9 @@ int run_run(const Arguments& rest) {
   std::string path;
   std::vector<std::string> inputs, outputs;
   line.add_file("MODEL", path, "Model to run");
-  line.add_list("--input", inputs, "Input array; NAME=X.npy for models with several inputs")->type_name("[NAME=]X.npy")->required();
+  line.add_list("--input", inputs, "Input array; NAME=X.npy for models with several inputs")
+      ->type_name("[NAME=]X.npy")
+      ->required();
   line.add_list("--output", outputs, "Where to write an output; NAME=Y.npy for several")->type_name("[NAME=]Y.npy");
   if (!line.parse(rest)) return 0;
   set_subject(path);

@@ -19,7 +19,9 @@ class CommandLine {
 
   CLI::App& app() { return app_; }
   /// A file that must be given by position, e.g. MODEL.
-  void add_file(const char* name, std::string& target, const char* help) { app_.add_option(name, target, help)->required(); }
+  void add_file(const char* name, std::string& target, const char* help) {
+    app_.add_option(name, target, help)->required();
+  }
   /// An option that may be given several times, one value each time.
   CLI::Option* add_list(const char* name, std::vector<std::string>& target, const char* help) {
     return app_.add_option(name, target, help)->allow_extra_args(false);

@@ -22,7 +22,8 @@ constexpr int kBarColumns = 24;
 
 [[noreturn]] void output_failed(int reason) {
   if (reason == EPIPE) throw ReaderGone{};
-  throw Error(ErrorCode::io, fmt::format("cannot write: {} (free space, or send the output elsewhere)", std::strerror(reason)),
+  throw Error(ErrorCode::io,
+              fmt::format("cannot write: {} (free space, or send the output elsewhere)", std::strerror(reason)),
               "stdout");
 }
 
@@ -33,12 +34,16 @@ std::string& subject_text() {
 
 int exit_code(ErrorCode code) {
   switch (code) {
-    case ErrorCode::bad_argument: return 2;
+    case ErrorCode::bad_argument:
+      return 2;
     case ErrorCode::bad_file:
-    case ErrorCode::unsupported: return 3;
+    case ErrorCode::unsupported:
+      return 3;
     case ErrorCode::io:
-    case ErrorCode::out_of_memory: return 4;
-    case ErrorCode::internal: break;
+    case ErrorCode::out_of_memory:
+      return 4;
+    case ErrorCode::internal:
+      break;
   }
   return 70;
 }
@@ -46,12 +51,18 @@ int exit_code(ErrorCode code) {
 /// What to do, for messages that do not say it themselves.
 const char* remedy(ErrorCode code) {
   switch (code) {
-    case ErrorCode::bad_argument: return "see lowbit --help";
-    case ErrorCode::bad_file: return "get or make the file again";
-    case ErrorCode::unsupported: return "see lowbit list for what this build can do";
-    case ErrorCode::io: return "check the folder, its permissions and the free space";
-    case ErrorCode::out_of_memory: return "use a smaller model or batch, or a machine with more memory";
-    case ErrorCode::internal: break;
+    case ErrorCode::bad_argument:
+      return "see lowbit --help";
+    case ErrorCode::bad_file:
+      return "get or make the file again";
+    case ErrorCode::unsupported:
+      return "see lowbit list for what this build can do";
+    case ErrorCode::io:
+      return "check the folder, its permissions and the free space";
+    case ErrorCode::out_of_memory:
+      return "use a smaller model or batch, or a machine with more memory";
+    case ErrorCode::internal:
+      break;
   }
   return "a bug in lowbit; please report it";
 }

@@ -39,11 +39,12 @@ void check_model_output(const std::string& path) {
   const std::vector<std::string> known = writable_extensions();
   if (std::find(known.begin(), known.end(), extension) == known.end()) {
     const bool later = std::find(std::begin(kLater), std::end(kLater), extension) != std::end(kLater);
-    throw Error(ErrorCode::bad_argument,
-                later ? fmt::format("writing {} is not available in this version (write {})", extension, join(known, ", "))
-                      : fmt::format("the extension '{}' names no model format that can be written (write {})",
-                                    printable(extension, 40), join(known, ", ")),
-                path);
+    throw Error(
+        ErrorCode::bad_argument,
+        later ? fmt::format("writing {} is not available in this version (write {})", extension, join(known, ", "))
+              : fmt::format("the extension '{}' names no model format that can be written (write {})",
+                            printable(extension, 40), join(known, ", ")),
+        path);
   }
   check_writable(path);
 }

@@ -19,9 +19,10 @@ namespace {
 
 void refuse_later(const char* option, const std::optional<std::string>& value) {
   if (value)
-    refuse(fmt::format("{} belongs to the automatic mode, which is not available in this version (choose --weights, "
-                       "--activations and --method yourself; --eval-data shows what was lost)",
-                       option));
+    refuse(
+        fmt::format("{} belongs to the automatic mode, which is not available in this version (choose --weights, "
+                    "--activations and --method yourself; --eval-data shows what was lost)",
+                    option));
 }
 
 void check_number_system(const char* option, const std::string& name) {
@@ -73,7 +74,8 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
       ->type_name("SYSTEM");
   app.add_option("--granularity", options.granularity, "Of the weights: tensor, channel, group:N or block:RxC")
       ->type_name("G");
-  app.add_option("--range", options.range, "Range of the activations: minmax, average, percentile:P, mse, entropy, adaptive")
+  app.add_option("--range", options.range,
+                 "Range of the activations: minmax, average, percentile:P, mse, entropy, adaptive")
       ->type_name("RULE");
   app.add_option("--weight-range", options.weight_range, "Range of the weights: minmax or mse")->type_name("RULE");
   app.add_option("--rounding", options.rounding, "nearest or stochastic:SEED")->type_name("RULE");
@@ -84,7 +86,8 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
   app.add_option("--recipe", options.recipe_file, "All of the above in a file, or the name of a built-in recipe")
       ->type_name("FILE|NAME");
   app.add_option("--save-recipe", options.save_recipe, "Write the recipe that was really used")->type_name("FILE.toml");
-  line.add_list("--include", options.include, "Only these layers: a glob, or op:NAME; may be repeated")->type_name("GLOB");
+  line.add_list("--include", options.include, "Only these layers: a glob, or op:NAME; may be repeated")
+      ->type_name("GLOB");
   line.add_list("--exclude", options.exclude, "Not these layers; may be repeated")->type_name("GLOB");
   app.add_option("--require-coverage", options.require_coverage,
                  "Exit 1 and write nothing if a smaller share of the multiply-adds ends up low-bit")
@@ -121,7 +124,8 @@ void check_options(const QuantizeOptions& options) {
   if (options.activations && *options.activations != "none")
     refuse("--activations needs calibration data (give --data, or --activations none)");
   if (options.samples) refuse("--samples needs calibration data (give --data)");
-  if (!options.data.slice.empty() || options.data.limit) refuse("--slice and --limit need calibration data (give --data)");
+  if (!options.data.slice.empty() || options.data.limit)
+    refuse("--slice and --limit need calibration data (give --data)");
 }
 
 Recipe make_recipe(const QuantizeOptions& options) {

@@ -22,7 +22,7 @@ import onnx
 from onnx.backend.test.case.node import collect_testcases
 
 NEWEST_OPSET = 24
-LAYOUT = 2  # raised when the files change, so that old folders are written again
+LAYOUT = 3  # raised when the files change, so that old folders are written again
 
 
 def type_name(elem_type):
@@ -70,6 +70,8 @@ def write_tensor(folder, file, info, value):
     value = np.asarray(value)
     if value.dtype == object or value.dtype.kind in "USO" or dtype == "string":
         return {"name": name, "unsupported": "string"}
+    if dtype in ("int4", "int2", "uint4", "uint2"):
+        value = value.astype(np.int8 if dtype[0] == "i" else np.uint8)
     with open(os.path.join(folder, file), "wb") as out:
         out.write(np.ascontiguousarray(value).tobytes())
     return {"name": name, "dtype": dtype, "dims": list(value.shape), "file": file}
@@ -85,6 +87,7 @@ def write_case(root, case):
     description = {
         "rtol": case.rtol,
         "atol": case.atol,
+        "opset": max([i.version for i in model.opset_import if i.domain in ("", "ai.onnx")], default=0),
         "operators": sorted(operators(model.graph, set())),
         "inputs": [write_tensor(folder, f"input_{i}.bin", info, value)
                    for i, (info, value) in enumerate(zip(model.graph.input, inputs))],

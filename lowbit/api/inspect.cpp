@@ -77,7 +77,8 @@ void add_moments(std::span<const float> x, WeightStatistics& result) {
   result.mean = sum / n;
   for (const float value : x) squares += (value - result.mean) * (value - result.mean);
   result.standard_deviation = std::sqrt(squares / n);
-  for (const float value : x) outliers += std::abs(value - result.mean) > kOutlierDeviations * result.standard_deviation;
+  for (const float value : x)
+    outliers += std::abs(value - result.mean) > kOutlierDeviations * result.standard_deviation;
   result.sparsity = static_cast<double>(zeros) / n;
   result.outlier_share = static_cast<double>(outliers) / n;
 }

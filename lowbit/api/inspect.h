@@ -22,11 +22,11 @@ struct WeightStatistics {
 };
 
 struct Inspection {
-  Model model;                                     ///< as in the file; quantization not folded into annotations
-  std::map<std::string, int64_t> operators;        ///< by full name, subgraphs included
-  std::map<std::string, int64_t> unknown;          ///< those that this build does not know
-  std::map<std::string, int64_t> cannot_run;       ///< known, but without a version that runs
-  std::map<std::string, int64_t> number_systems;   ///< tensors by type: "float32", "int8/channel (weights)" ...
+  Model model;                                    ///< as in the file; quantization not folded into annotations
+  std::map<std::string, int64_t> operators;       ///< by full name, subgraphs included
+  std::map<std::string, int64_t> unknown;         ///< those that this build does not know
+  std::map<std::string, int64_t> cannot_run;      ///< known, but without a version that runs
+  std::map<std::string, int64_t> number_systems;  ///< tensors by type: "float32", "int8/channel (weights)" ...
   WeightSummary weights;
   std::vector<WeightStatistics> weight_statistics;  ///< only if asked for
 };

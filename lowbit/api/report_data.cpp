@@ -87,7 +87,8 @@ std::vector<Distribution> collect_distributions(const Graph& graph, const Statis
       activations.push_back(describe_activations(value, found->second));
     }
   }
-  weights.insert(weights.end(), std::make_move_iterator(activations.begin()), std::make_move_iterator(activations.end()));
+  weights.insert(weights.end(), std::make_move_iterator(activations.begin()),
+                 std::make_move_iterator(activations.end()));
   return weights;
 }
 

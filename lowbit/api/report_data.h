@@ -6,8 +6,8 @@
 
 namespace lowbit {
 
-/// How the values of every low-bit tensor are spread (weights from the graph, activations from the statistics), with the
-/// range that their codes represent. In graph order, weights first.
+/// How the values of every low-bit tensor are spread (weights from the graph, activations from the statistics), with
+/// the range that their codes represent. In graph order, weights first.
 std::vector<Distribution> collect_distributions(const Graph& graph, const StatisticsSet& statistics);
 
 /// The lowest and the highest real value that any group of an annotation can represent.

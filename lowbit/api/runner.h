@@ -46,7 +46,10 @@ struct BenchOptions {
 };
 BenchResult bench_model(const Model& model, const std::string& file, ThreadPool& threads, const BenchOptions& options);
 
-/// The largest resident memory of this process so far.
+/// The largest resident memory of this process so far, or since reset_peak_memory().
 int64_t peak_memory_bytes();
+/// Lets the peak start again from what is resident now, where the system allows it (so that models measured one after
+/// another do not inherit each other's peak).
+void reset_peak_memory();
 
 }  // namespace lowbit

@@ -7,7 +7,7 @@ namespace lowbit {
 namespace {
 
 const FileFormat kOnnx = {"onnx",
-                          "ONNX models, opsets 7 to 26; quantized ones as QDQ",
+                          "ONNX models, opsets 1 to 28; quantized ones as QDQ",
                           ".onnx",
                           onnx_format::sniff,
                           onnx_format::read,

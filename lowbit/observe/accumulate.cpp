@@ -18,8 +18,6 @@ constexpr size_t kFewKeys = 4096;  // below, clearing and emptying the tables co
 constexpr int64_t kMostPending = int64_t{1} << 31;
 constexpr int64_t kPartValues = 1 << 18;  // values that one thread takes at a time
 
-int32_t ordered_key(int32_t raw) { return raw < kSignBit ? raw : kSignBit - 1 - raw; }
-
 }  // namespace
 
 void KeyCounter::Free::operator()(uint32_t* p) const { std::free(p); }
@@ -33,7 +31,7 @@ KeyCounter::KeyCounter(size_t expected) {
 
 void KeyCounter::count(std::span<const uint32_t> keys, uint32_t min_magnitude, uint32_t max_magnitude) {
   if (!tables_) {
-    for (uint32_t key : keys) histogram_.add_key(ordered_key(static_cast<int32_t>(key)), 1);
+    few_.insert(few_.end(), keys.begin(), keys.end());
     return;
   }
   if (keys.empty()) return;
@@ -49,10 +47,10 @@ void KeyCounter::count(std::span<const uint32_t> keys, uint32_t min_magnitude, u
   }
   for (; i < keys.size(); ++i) ++a[keys[i]];
   pending_ += static_cast<int64_t>(keys.size());
-  if (pending_ > kMostPending) flush();
+  if (pending_ > kMostPending) flush(overflow_);
 }
 
-void KeyCounter::flush() {
+void KeyCounter::flush(Histogram& histogram) {
   if (pending_ == 0) return;
   for (int32_t sign : {0, kSignBit}) {
     for (int32_t raw = sign + static_cast<int32_t>(first_page_) * Histogram::kPageBins,
@@ -64,15 +62,17 @@ void KeyCounter::flush() {
         n += entry;
         entry = 0;
       }
-      if (n > 0) histogram_.add_key(ordered_key(raw), n);
+      if (n > 0) histogram.add_key(Histogram::key_of(static_cast<uint32_t>(raw)), n);
     }
   }
   pending_ = 0;
 }
 
 void KeyCounter::finish(Histogram& histogram) {
-  flush();
-  histogram.merge(histogram_);
+  histogram.add_top_bits(few_);
+  few_.clear();
+  flush(histogram);
+  histogram.merge(overflow_);
 }
 
 ValueAccumulator::ValueAccumulator(size_t expected) : counter_(expected) {}
@@ -99,8 +99,8 @@ MinMax ValueAccumulator::add(std::span<const float> x) {
 }
 
 void ValueAccumulator::finish(TensorStatistics& statistics) {
-  counter_.finish(values_.histogram);
-  values_.histogram.add_zeros(values_.zeros);
+  counter_.finish(statistics.histogram);
+  statistics.histogram.add_zeros(values_.zeros);
   statistics.count = checked_add(statistics.count, values_.count);
   merge_values(statistics, values_);
 }

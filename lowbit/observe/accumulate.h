@@ -20,7 +20,7 @@ namespace lowbit {
 /// and empties them into a histogram.
 class KeyCounter {
  public:
-  /// expected: about how many keys will come; few go straight to the histogram, which saves the tables.
+  /// expected: about how many keys will come; few are only kept until finish(), which saves the tables.
   explicit KeyCounter(size_t expected);
   void count(std::span<const uint32_t> keys, uint32_t min_magnitude, uint32_t max_magnitude);
   void finish(Histogram& histogram);
@@ -29,8 +29,9 @@ class KeyCounter {
   struct Free {
     void operator()(uint32_t* p) const;
   };
-  void flush();
-  Histogram histogram_;
+  void flush(Histogram& histogram);
+  Histogram overflow_;         ///< emptied from the tables before their 32 bits run out
+  std::vector<uint32_t> few_;  ///< the keys, if there are no tables
   std::unique_ptr<uint32_t[], Free> tables_;
   int64_t pending_ = 0;                                 ///< keys in the tables
   uint32_t first_page_ = ~uint32_t{0}, last_page_ = 0;  ///< binades that the tables may hold

@@ -31,6 +31,17 @@ void Histogram::add_key(int32_t key, int64_t n) {
   pages_[static_cast<int16_t>(key >> kMantissaBits)][static_cast<size_t>(key & (kPageBins - 1))] += n;
 }
 
+void Histogram::add_top_bits(std::span<const uint32_t> top_bits) {
+  std::array<Page*, 2 * kSignBit / kPageBins>
+      found{};  // by the bits above the mantissa, so that a page is looked up once
+  for (uint32_t top : top_bits) {
+    const int32_t key = key_of(top);
+    Page*& page = found[top >> kMantissaBits];
+    if (page == nullptr) page = &pages_[static_cast<int16_t>(key >> kMantissaBits)];
+    ++(*page)[static_cast<size_t>(key & (kPageBins - 1))];
+  }
+}
+
 void Histogram::merge(const Histogram& other) {
   zeros_ += other.zeros_;
   for (const auto& [index, counts] : other.pages_) {

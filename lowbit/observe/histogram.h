@@ -26,6 +26,12 @@ class Histogram {
   void add_zeros(int64_t n) { zeros_ += n; }
   /// Adds n > 0 values with this key in [kMinKey, kMaxKey].
   void add_key(int32_t key, int64_t n);
+  /// Adds values that are not zero, given by their top 15 bits (sign, exponent, 6 mantissa bits).
+  void add_top_bits(std::span<const uint32_t> top_bits);
+  static int32_t key_of(uint32_t top_bits) {
+    const auto top = static_cast<int32_t>(top_bits);
+    return top < kSignBit ? top : kSignBit - 1 - top;
+  }
   /// The caller makes sure that the totals together fit int64.
   void merge(const Histogram& other);
 
@@ -53,6 +59,7 @@ class Histogram {
   bool operator==(const Histogram&) const = default;
 
  private:
+  static constexpr int32_t kSignBit = 1 << 14;
   int64_t zeros_ = 0;
   std::map<int16_t, Page> pages_;
 };

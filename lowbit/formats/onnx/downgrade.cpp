@@ -10,6 +10,21 @@ namespace lowbit::onnx_format {
 namespace {
 
 /// Operators that opset 17 has not, or has in another form that is not worth saying.
+struct NewAttribute {
+  std::string_view op, attribute;
+  int64_t opset;
+};
+constexpr std::array kNewAttributes = {
+    NewAttribute{"Attention", "left_window_size", 25},
+    NewAttribute{"Attention", "right_window_size", 25},
+    NewAttribute{"Cast", "round_mode", 24},
+    NewAttribute{"CastLike", "round_mode", 24},
+    NewAttribute{"DequantizeLinear", "output_dtype", 23},
+    NewAttribute{"QuantizeLinear", "precision", 23},
+    NewAttribute{"Range", "stash_type", 27},
+    NewAttribute{"SpaceToDepth", "mode", 28},
+};
+
 struct NewOperator {
   std::string_view op;
   int64_t opset;
@@ -22,6 +37,7 @@ constexpr std::array kNewOperators = {
     NewOperator{"BitwiseNot", 21},
     NewOperator{"BitwiseOr", 21},
     NewOperator{"BitwiseXor", 21},
+    NewOperator{"CausalConvWithState", 27},
     NewOperator{"CenterCropPad", 21},
     NewOperator{"Col2Im", 21},
     NewOperator{"CumProd", 26},
@@ -31,6 +47,7 @@ constexpr std::array kNewOperators = {
     NewOperator{"GridSample", 21},
     NewOperator{"GroupNormalization", 21},
     NewOperator{"ImageDecoder", 21},
+    NewOperator{"LinearAttention", 27},
     NewOperator{"LpPool", 21},
     NewOperator{"Mish", 21},
     NewOperator{"RMSNormalization", 23},
@@ -38,6 +55,7 @@ constexpr std::array kNewOperators = {
     NewOperator{"RotaryEmbedding", 23},
     NewOperator{"StringConcat", 21},
     NewOperator{"StringSplit", 21},
+    NewOperator{"SwiGLU", 28},
     NewOperator{"Swish", 24},
     NewOperator{"TensorScatter", 24},
 };
@@ -69,8 +87,9 @@ bool splits_evenly(const Graph& graph, const Node& node) {
 bool is_wide(DType type) { return type == DType::int16 || type == DType::uint16; }
 
 bool quantizes_sayably(const Graph& graph, const Node& node) {
-  for (const char* key : {"block_size", "saturate", "output_dtype", "precision"})
-    if (node.has_attr(key)) return false;
+  if (node.attr_int("saturate", 1) != 1) return false;
+  for (const char* key : {"block_size", "output_dtype", "precision"})
+    if (node.attr_int(key, 0) != 0) return false;
   for (ValueId id : {node.input(0), node.input(2)})
     if (id != kNone && is_wide(graph.value(id).dtype)) return false;
   return true;
@@ -92,7 +111,7 @@ bool sayable_in_17(const Graph& graph, const Node& node) {
     const std::string reduction = node.attr_string("reduction", "none");
     return reduction != "max" && reduction != "min";
   }
-  if (node.op == "Cast" || node.op == "CastLike") return !node.has_attr("saturate");
+  if (node.op == "Cast" || node.op == "CastLike") return node.attr_int("saturate", 1) == 1;
   if (node.op == "QuantizeLinear" || node.op == "DequantizeLinear") return quantizes_sayably(graph, node);
   return true;
 }
@@ -105,8 +124,10 @@ int64_t needed_by_node(const Graph& graph, const Node& node) {
     else if (const auto* tensor = std::get_if<Tensor>(&attribute))
       needed = std::max(needed, opset_of_dtype(tensor->dtype()));
   if (!node.domain.empty()) return needed;
+  for (const NewAttribute& row : kNewAttributes)
+    if (row.op == node.op && node.has_attr(row.attribute)) needed = std::max(needed, row.opset);
   for (const NewOperator& row : kNewOperators)
-    if (row.op == node.op) return std::max(needed, row.opset);
+    if (row.op == node.op) needed = std::max(needed, row.opset);
   return sayable_in_17(graph, node) ? needed : std::max(needed, kCanonicalOpset);
 }
 
@@ -135,6 +156,9 @@ Node as_opset_17(const Graph& graph, Node node) {
   } else if (node.op == "Resize") {
     node.attributes.erase("antialias");
     node.attributes.erase("keep_aspect_ratio_policy");
+  } else if (node.op == "QuantizeLinear" || node.op == "DequantizeLinear" || node.op == "Cast" ||
+             node.op == "CastLike") {
+    for (const char* key : {"saturate", "block_size", "output_dtype", "precision"}) node.attributes.erase(key);
   } else if (node.op == "AveragePool") {
     node.attributes.erase("dilations");
   }

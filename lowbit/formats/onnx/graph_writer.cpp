@@ -55,8 +55,10 @@ class GraphWriter {
         if (id != kNone && graph_.value(id).dtype != DType::undefined && !graph_.is_output(id))
           write_value_info(graph_.value(id), name(id), *proto.add_value_info());
     if (!outer) return;
+    const NameSet read = names_read(proto);
     for (size_t i = 0; i < graph_.values.size(); ++i)
-      if (graph_.values[i].constant) write_tensor(*graph_.values[i].constant, names_[i], *proto.add_initializer());
+      if (graph_.values[i].constant && read.count(names_[i]))
+        write_tensor(*graph_.values[i].constant, names_[i], *proto.add_initializer());
   }
 
  private:
@@ -141,6 +143,17 @@ class GraphWriter {
 };
 
 }  // namespace
+
+NameSet names_read(const onnx::GraphProto& proto) {
+  NameSet names;
+  for (const auto& output : proto.output()) names.insert(output.name());
+  for (const auto& node : proto.node()) {
+    names.insert(node.input().begin(), node.input().end());
+    for (const auto& attribute : node.attribute())
+      if (attribute.has_g()) names.merge(names_read(attribute.g()));
+  }
+  return names;
+}
 
 void write_main_graph(const Graph& graph, int64_t opset, onnx::GraphProto& proto) {
   GraphWriter(graph, opset, {}).write(nullptr, proto);

@@ -23,6 +23,10 @@ using ValueNames = std::vector<std::string>;
 /// carries an annotation, Error{unsupported} for an input without element type.
 void write_main_graph(const Graph& graph, int64_t opset, onnx::GraphProto& proto);
 
+/// Every name that a node reads or that is an output, in the graph and its subgraphs. Constants under other names are
+/// not written: nobody reads them, or a node says them as an attribute.
+NameSet names_read(const onnx::GraphProto& proto);
+
 /// Name, dims and type, without elements.
 void write_tensor_header(const Tensor& tensor, const std::string& name, onnx::TensorProto& proto);
 /// Elements as ONNX packs them: 4- and 2-bit codes share bytes.

@@ -39,17 +39,27 @@ ValueId GraphScope::fresh_constant(const std::string& wanted, Tensor tensor) {
   return id;
 }
 
-void GraphScope::emit(Node node) {
-  while (!node.inputs.empty() && node.inputs.back() == kNone) node.inputs.pop_back();
-  while (!node.outputs.empty() && node.outputs.back() == kNone) node.outputs.pop_back();
+void GraphScope::claim_name(Node& node) {
   const bool named = !node.name.empty();
   const std::string stem = named ? node.name : node.op;
   std::string name = stem;
-  for (int& next = next_node_[stem];
-       name == node.op || node_names_.count(name) || (name != node.name && reserved_names_.count(name));)
-    name = fmt::format("{}_{}", stem, next++);
+  const auto taken = [&] {
+    return (!named && name == stem) || node_names_.count(name) > 0 ||
+           (name != node.name && reserved_names_.count(name) > 0);
+  };
+  for (int& next = next_node_[stem]; taken();) name = fmt::format("{}_{}", stem, next++);
   node_names_.insert(name);
+  claimed_names_.insert(name);
   node.name = std::move(name);
+}
+
+void GraphScope::emit(Node node) {
+  while (!node.inputs.empty() && node.inputs.back() == kNone) node.inputs.pop_back();
+  while (!node.outputs.empty() && node.outputs.back() == kNone) node.outputs.pop_back();
+  if (claimed_names_.erase(node.name) == 0) {
+    claim_name(node);
+    claimed_names_.erase(node.name);
+  }
   if (node.is("Constant") && node.output() != kNone)
     if (const Tensor* value = node.attr_tensor("value")) constant_nodes_[node.output()] = *value;
   graph_.nodes.push_back(std::move(node));

@@ -28,7 +28,9 @@ class GraphScope {
   /// A value or constant under `wanted`, with a number where that is taken.
   ValueId fresh_value(const std::string& wanted);
   ValueId fresh_constant(const std::string& wanted, Tensor tensor);
-  /// Adds the node under its own name, a numbered one where that is taken, or "Conv_3" where it has none.
+  /// Gives the node its name for good: its own, a numbered one where that is taken, or "Conv_3" where it has none.
+  void claim_name(Node& node);
+  /// Adds the node, named by claim_name if that was not done before.
   void emit(Node node);
   /// Names that the file gives must be known before the first node is named after its operator.
   void reserve_node_name(const std::string& name) { reserved_names_.insert(name); }
@@ -51,7 +53,7 @@ class GraphScope {
   bool mixed_floats_ = false;
   std::unordered_map<std::string, ValueId> ids_;
   std::unordered_map<std::string, int> next_value_, next_node_;
-  std::unordered_set<std::string> node_names_, reserved_names_;
+  std::unordered_set<std::string> node_names_, reserved_names_, claimed_names_;
   std::unordered_map<ValueId, Tensor> constant_nodes_;
 };
 

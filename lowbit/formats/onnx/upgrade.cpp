@@ -17,13 +17,12 @@ namespace {
 ValueId int_constant(GraphScope& scope, const Node& node, std::string_view key, std::vector<int64_t> values,
                      bool scalar = false) {
   const Dims dims = scalar ? Dims{} : Dims{static_cast<int64_t>(values.size())};
-  return scope.fresh_constant(fmt::format("{}.{}", node.name.empty() ? node.op : node.name, key),
-                              Tensor::from<int64_t>(dims, values));
+  return scope.fresh_constant(fmt::format("{}.{}", node.name, key), Tensor::from<int64_t>(dims, values));
 }
 
 /// A scalar of the element type of `like`: cast where that is known or all floats are float32, CastLike otherwise.
 ValueId float_constant(GraphScope& scope, const Node& node, std::string_view key, float value, ValueId like) {
-  const std::string name = fmt::format("{}.{}", node.name.empty() ? node.op : node.name, key);
+  const std::string name = fmt::format("{}.{}", node.name, key);
   const DType type = like == kNone ? DType::float32 : scope.graph().value(like).dtype;
   const bool known = is_float(type) || is_integer(type);
   if (known || !scope.mixed_floats())
@@ -84,7 +83,7 @@ void grid_sample(GraphScope& scope, Node node, int64_t) {
 /// Opset 18 had one scale and bias per group; now they are per channel. Each group's number is repeated C / groups
 /// times: Reshape to [G, 1], Expand to [G, C / G], Reshape to [C].
 void group_normalization(GraphScope& scope, Node node, int64_t) {
-  const std::string stem = node.name.empty() ? node.op : node.name;
+  const std::string stem = node.name;
   const auto step = [&](std::string op, std::vector<ValueId> inputs, Attributes attributes = {}) {
     Node added;
     added.name = stem + "." + op;
@@ -218,6 +217,8 @@ void ints_to_input(GraphScope& scope, Node& node, std::string_view key, size_t p
 }
 
 void emit_upgraded(GraphScope& scope, Node node, int64_t opset) {
+  scope.claim_name(node);
+  upgrade_to_opset_7(scope, node, opset);
   if (node.domain.empty())
     for (const UpgradeRow& row : kRows)
       if (row.op == node.op && opset < row.below) return row.apply(scope, std::move(node), opset);
@@ -232,7 +233,7 @@ bool upgrade_last_axis_softmax(Node& node, std::optional<int64_t> rank) {
 }
 
 void emit_flattened_softmax(GraphScope& scope, Node node) {
-  const std::string stem = node.name.empty() ? node.op : node.name;
+  const std::string stem = node.name;
   const ValueId x = node.input(0), y = node.output();
   const auto step = [&](std::string op, std::vector<ValueId> inputs, ValueId out, Attributes attributes = {}) {
     Node added;

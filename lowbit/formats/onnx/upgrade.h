@@ -11,9 +11,9 @@
 namespace lowbit::onnx_format {
 
 inline constexpr int64_t kCanonicalOpset = 21;
-inline constexpr int64_t kOldestOpset = 7;
+inline constexpr int64_t kOldestOpset = 1;
 /// The newest opset that changed no meaning of the operators that opset 21 has.
-inline constexpr int64_t kNewestOpset = 26;
+inline constexpr int64_t kNewestOpset = 28;
 
 struct UpgradeRow {
   std::string_view op;
@@ -34,6 +34,9 @@ void emit_upgraded(GraphScope& scope, Node node, int64_t opset);
 bool upgrade_last_axis_softmax(Node& node, std::optional<int64_t> rank);
 /// Flatten -> Softmax -> Reshape.
 void emit_flattened_softmax(GraphScope& scope, Node node);
+
+/// Opsets 1 to 6 -> 7, in place (upgrade_early.cpp).
+void upgrade_to_opset_7(GraphScope& scope, Node& node, int64_t opset);
 
 /// Rows of upgrade_resize.cpp.
 void upgrade_resize_10(GraphScope& scope, Node node, int64_t opset);

@@ -1,5 +1,6 @@
 // The weights are most of a model, so they go from the tensors to the sink directly: protobuf serializes the rest, and
 // the lengths of the enclosing messages are computed beforehand.
+#include <algorithm>
 #include <memory>
 
 #include <fmt/format.h>
@@ -41,7 +42,7 @@ struct Initializer {
 int64_t ir_version(int64_t opset) {
   if (opset <= 17) return 8;
   if (opset <= 22) return 10;
-  return opset == 23 ? 11 : opset == 24 ? 12 : 13;
+  return opset == 23 ? 11 : opset == 24 ? 12 : opset <= 27 ? 13 : 14;
 }
 
 void collect_domains(const Graph& graph, std::vector<std::string>& domains) {
@@ -121,11 +122,11 @@ int64_t constant_bytes(const Graph& graph) {
   return bytes;
 }
 
-std::vector<Initializer> prepare_initializers(const Graph& graph, ExternalFile* external) {
+std::vector<Initializer> prepare_initializers(const Graph& graph, const NameSet& read, ExternalFile* external) {
   constexpr size_t kSmallestExternal = 1024;
   std::vector<Initializer> initializers;
   for (const Value& value : graph.values) {
-    if (!value.constant) continue;
+    if (!value.constant || !read.count(value.name)) continue;
     onnx::TensorProto proto;
     write_tensor_header(*value.constant, value.name, proto);
     Initializer added{&*value.constant, {}, false};
@@ -146,11 +147,12 @@ void write(const Model& model, ByteSink& sink, const WriteOptions& options) {
   onnx::GraphProto graph;
   write_main_graph(model.graph, opset, graph);
   const std::string graph_bytes = graph.SerializeAsString();
+  const NameSet read = names_read(graph);
   graph.Clear();
   std::unique_ptr<ExternalFile> external;
   if (constant_bytes(model.graph) > options.external_data_above_bytes && !options.path.empty())
     external = std::make_unique<ExternalFile>(options.path);
-  const std::vector<Initializer> initializers = prepare_initializers(model.graph, external.get());
+  const std::vector<Initializer> initializers = prepare_initializers(model.graph, read, external.get());
   size_t total = graph_bytes.size();
   for (const Initializer& initializer : initializers) total += field_bytes(initializer.message_bytes());
 
