@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lowbit/base/random.h"
+#include "lowbit/observe/range.h"
 #include "lowbit/observe/statistics.h"
 
 namespace lowbit {
@@ -30,10 +31,24 @@ void BM_Statistics(benchmark::State& state) {
   const Tensor x = tensor_of(state.range(0), state.range(1));
   TensorStatistics statistics;
   for (auto _ : state) statistics.add(x, /*batched=*/false);
-  state.counters["ns/value"] = benchmark::Counter(static_cast<double>(state.iterations() * x.count()) * 1e-9,
-                                                  benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_value"] = benchmark::Counter(static_cast<double>(state.iterations() * x.count()),
+                                                   benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(BM_Statistics)->ArgNames({"kind", "n"})->ArgsProduct({{kNormal, kRelu, kImage, kSoftmax}, {1000, 1 << 20}});
+
+void BM_Range(benchmark::State& state, const char* rule, const char* format) {
+  TensorStatistics statistics;
+  statistics.add(tensor_of(kNormal, 1 << 20), /*batched=*/false);
+  const RangeRule parsed = parse_range_rule(rule);
+  const NumberFormat target = parse_number_format(format);
+  for (auto _ : state) benchmark::DoNotOptimize(choose_range(statistics, parsed, target));
+}
+BENCHMARK_CAPTURE(BM_Range, percentile, "percentile", "uint8")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_Range, mse_uint8, "mse", "uint8")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_Range, mse_int8, "mse", "int8")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_Range, mse_int16, "mse", "int16")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_Range, adaptive_uint8, "adaptive", "uint8")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_Range, entropy_uint8, "entropy", "uint8")->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace lowbit

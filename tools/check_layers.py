@@ -24,7 +24,7 @@ MAY_INCLUDE = {
     "observe": "core ops numbers",
     "methods": "core ops numbers passes observe",
     "runtime": "core ops numbers kernels",
-    "data": "core",
+    "data": "core formats",
     "language": "core ops numbers runtime formats data",
     "eval": "core ops numbers runtime formats data",
     "training": "core ops numbers passes observe methods data eval",

@@ -147,7 +147,8 @@ struct PictureFiles::ArchiveReader {
     archive* a = reader.get();
     if (!a) fail(ErrorCode::out_of_memory, "there is not enough memory to read the archive");
     archive_read_support_format_tar(a);
-    archive_read_support_format_zip(a);
+    // Only by the directory at the end of a zip, whose absence shows that the file was cut.
+    archive_read_support_format_zip_seekable(a);
     // Only filters that work inside this process; others would start programs.
     archive_read_support_filter_gzip(a);
     archive_read_support_filter_bzip2(a);
@@ -157,9 +158,11 @@ struct PictureFiles::ArchiveReader {
   }
 
   [[noreturn]] void refuse_format() const {
+    const bool zip = mapped.size() >= 2 && mapped[0] == std::byte{'P'} && mapped[1] == std::byte{'K'};
     fail(ErrorCode::bad_file,
-         "is no data set that is known by its content (expected: a folder of pictures, a .tar or .zip of it, .npy, "
-         ".npz)");
+         zip ? "is a zip archive whose directory is missing or damaged (the file is incomplete; copy it again)"
+             : "is no data set that is known by its content (expected: a folder of pictures, a .tar or .zip of it, "
+               ".npy, .npz)");
   }
 
   /// Packed and unpacked sizes are compared all the time: a bomb stops here.

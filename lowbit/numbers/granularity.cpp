@@ -19,9 +19,10 @@ struct AxisView {
 
 AxisView view_along(int64_t axis, std::span<const int64_t> dims) {
   if (axis < 0 || axis >= static_cast<int64_t>(dims.size()))
-    throw Error(ErrorCode::bad_argument,
-                fmt::format("axis {} does not exist in a tensor of {} dimensions (choose 0 to {}, or granularity tensor)",
-                            axis, dims.size(), static_cast<int64_t>(dims.size()) - 1));
+    throw Error(
+        ErrorCode::bad_argument,
+        fmt::format("axis {} does not exist in a tensor of {} dimensions (choose 0 to {}, or granularity tensor)", axis,
+                    dims.size(), static_cast<int64_t>(dims.size()) - 1));
   AxisView view;
   const size_t at = static_cast<size_t>(axis);
   view.channels = dims[at];
@@ -94,15 +95,6 @@ void convert_groups(const Granularity& granularity, std::span<const int64_t> dim
   });
 }
 
-void check_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
-                  std::span<const float> params) {
-  const int64_t wanted = checked_mul(group_count(granularity, dims), format.system->param_count(format));
-  if (static_cast<int64_t>(params.size()) != wanted)
-    throw Error(ErrorCode::bad_argument,
-                fmt::format("{} with granularity {} needs {} parameters for this tensor, found {}", to_string(format),
-                            to_string(granularity), wanted, params.size()));
-}
-
 }  // namespace
 
 Granularity parse_granularity(std::string_view text) {
@@ -129,10 +121,14 @@ Granularity parse_granularity(std::string_view text) {
 
 std::string to_string(const Granularity& granularity) {
   switch (granularity.kind) {
-    case Granularity::Kind::tensor: return "tensor";
-    case Granularity::Kind::channel: return "channel";
-    case Granularity::Kind::group: return fmt::format("group:{}", granularity.size);
-    case Granularity::Kind::block: return fmt::format("block:{}x{}", granularity.rows, granularity.size);
+    case Granularity::Kind::tensor:
+      return "tensor";
+    case Granularity::Kind::channel:
+      return "channel";
+    case Granularity::Kind::group:
+      return fmt::format("group:{}", granularity.size);
+    case Granularity::Kind::block:
+      return fmt::format("block:{}x{}", granularity.rows, granularity.size);
   }
   LOWBIT_CHECK(false);
 }
@@ -173,13 +169,22 @@ void for_each_group(const Granularity& granularity, std::span<const int64_t> dim
     }
 }
 
+void check_group_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
+                        std::span<const float> params) {
+  const int64_t wanted = checked_mul(group_count(granularity, dims), format.system->param_count(format));
+  if (static_cast<int64_t>(params.size()) != wanted)
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} with granularity {} needs {} parameters for this tensor, found {}", to_string(format),
+                            to_string(granularity), wanted, params.size()));
+}
+
 std::vector<float> fit_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                               const float* x, std::span<const float> importance, const FitOptions& options) {
   const int64_t each = format.system->param_count(format);
   std::vector<float> params(static_cast<size_t>(checked_mul(group_count(granularity, dims), each)));
   if (!importance.empty() && static_cast<int64_t>(importance.size()) != checked_product(dims))
-    throw Error(ErrorCode::bad_argument, fmt::format("{} importance weights for {} elements", importance.size(),
-                                                     checked_product(dims)));
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} importance weights for {} elements", importance.size(), checked_product(dims)));
   for_each_group(granularity, dims, [&](int64_t group, std::span<const Run> runs) {
     const Gathered<float> values(x, runs);
     const std::span<const float> group_x(values.data(), static_cast<size_t>(values.count()));
@@ -193,7 +198,7 @@ std::vector<float> fit_groups(const NumberFormat& format, const Granularity& gra
 
 void encode_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                    std::span<const float> params, const float* x, int32_t* codes) {
-  check_params(format, granularity, dims, params);
+  check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
   convert_groups(granularity, dims, x, codes, [&](int64_t group, const float* from, int64_t count, int32_t* to) {
     encode(format, params.data() + group * each, from, count, to);
@@ -202,7 +207,7 @@ void encode_groups(const NumberFormat& format, const Granularity& granularity, s
 
 void decode_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                    std::span<const float> params, const int32_t* codes, float* y) {
-  check_params(format, granularity, dims, params);
+  check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
   convert_groups(granularity, dims, codes, y, [&](int64_t group, const int32_t* from, int64_t count, float* to) {
     decode(format, params.data() + group * each, from, count, to);

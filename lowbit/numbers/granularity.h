@@ -45,6 +45,10 @@ struct Run {
 void for_each_group(const Granularity& granularity, std::span<const int64_t> dims,
                     const std::function<void(int64_t group, std::span<const Run> runs)>& visit);
 
+/// Throws Error{bad_argument} unless params has one set of parameters for each group.
+void check_group_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
+                        std::span<const float> params);
+
 /// Whole-tensor versions: params holds group_count * param_count floats. importance: empty or one weight per element.
 std::vector<float> fit_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                               const float* x, std::span<const float> importance, const FitOptions& options);

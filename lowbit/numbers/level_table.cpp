@@ -24,11 +24,18 @@ float split_between(float low, float high, bool tie_goes_low) {
   return std::max(split, low);
 }
 
-LevelTable::LevelTable(const NumberFormat& format, const float* params) : range_(format.system->codes(format)) {
-  LOWBIT_CHECK(range_.count() >= 1 && range_.count() <= (1 << kTableBits));
-  values_.reserve(static_cast<size_t>(range_.count()));
-  for (int32_t code = range_.min; code <= range_.max; ++code)
-    values_.push_back(saturate_to_float(format.system->level(format, params, code)));
+std::vector<float> level_values(const NumberFormat& format, const float* params) {
+  const CodeRange range = format.system->codes(format);
+  LOWBIT_CHECK(range.count() >= 1 && range.count() <= (1 << kTableBits));
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(range.count()));
+  for (int32_t code = range.min; code <= range.max; ++code)
+    values.push_back(saturate_to_float(format.system->level(format, params, code)));
+  return values;
+}
+
+LevelTable::LevelTable(const NumberFormat& format, const float* params)
+    : range_(format.system->codes(format)), values_(level_values(format, params)) {
   sort_levels();
   size_t padded = 1;
   while (padded < levels_.size()) padded *= 2;
@@ -64,10 +71,6 @@ void LevelTable::encode(const float* x, int64_t n, int32_t* codes) const {
   threshold_encode_loop(thresholds_.data(), static_cast<int64_t>(thresholds_.size()), level_codes_.data(), x, n, codes);
 }
 
-void LevelTable::decode(const int32_t* codes, int64_t n, float* y) const {
-  lookup_decode_loop(values_.data(), range_.min, range_.count(), codes, n, y);
-}
-
 void encode_with(decltype(NumberSystem::encode) own, const NumberFormat& format, const float* params, const float* x,
                  int64_t n, int32_t* codes) {
   if (n <= 0) return;
@@ -83,7 +86,10 @@ void decode_with(decltype(NumberSystem::decode) own, const NumberFormat& format,
   if (own) return own(format, params, codes, n, y);
   const CodeRange range = format.system->codes(format);
   // A table costs one level per code: only worth it for more values than that.
-  if (range.count() <= n) return LevelTable(format, params).decode(codes, n, y);
+  if (range.count() <= n) {
+    const std::vector<float> values = level_values(format, params);
+    return lookup_decode_loop(values.data(), range.min, range.count(), codes, n, y);
+  }
   for (int64_t i = 0; i < n; ++i)
     y[i] = saturate_to_float(format.system->level(format, params, std::clamp(codes[i], range.min, range.max)));
 }

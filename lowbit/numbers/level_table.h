@@ -20,6 +20,9 @@ float saturate_to_float(double value);
 /// `tie_goes_low`: the exact middle belongs to `low`.
 float split_between(float low, float high, bool tie_goes_low);
 
+/// float32(level) of every code of the format, in the order of the codes.
+std::vector<float> level_values(const NumberFormat& format, const float* params);
+
 class LevelTable {
  public:
   /// Table of level(params, code) for every code of the format.
@@ -28,8 +31,6 @@ class LevelTable {
   /// The code of the nearest level. A tie goes to the even code, or to the smaller code where both or neither is even.
   /// NaN gives the code nearest to 0; infinities saturate. Codes whose level is not finite are never chosen.
   void encode(const float* x, int64_t n, int32_t* codes) const;
-  /// y[i] = the level of codes[i]; codes outside the range count as its nearest end.
-  void decode(const int32_t* codes, int64_t n, float* y) const;
 
   /// The levels in ascending order without repetition or non-finite ones, and their codes.
   const std::vector<float>& levels() const { return levels_; }

@@ -70,8 +70,8 @@ LinearParams from_floats(const float* params, CodeRange range) {
 
 /// Lowers the scale until both ends of the code range have finite values.
 float scale_within_floats(float scale, LinearParams params, CodeRange range) {
-  const double steps = std::max(static_cast<double>(range.max) - params.zero_point,
-                                static_cast<double>(params.zero_point) - range.min);
+  const double steps =
+      std::max(static_cast<double>(range.max) - params.zero_point, static_cast<double>(params.zero_point) - range.min);
   while (steps * static_cast<double>(scale) > static_cast<double>(std::numeric_limits<float>::max()))
     scale = std::nextafter(std::min(scale, static_cast<float>(std::numeric_limits<float>::max() / steps)), 0.0f);
   return scale;
@@ -93,8 +93,8 @@ LinearParams fitted_zero_params(CodeRange range, float low, float high) {
   LinearParams params;
   params.scale = usable_scale(width / static_cast<double>(range.max - range.min));
   const float zero_point = std::nearbyint(static_cast<float>(range.min) - low / params.scale);
-  params.zero_point = static_cast<int32_t>(
-      std::clamp(zero_point, static_cast<float>(range.min), static_cast<float>(range.max)));
+  params.zero_point =
+      static_cast<int32_t>(std::clamp(zero_point, static_cast<float>(range.min), static_cast<float>(range.max)));
   return params;
 }
 
@@ -135,8 +135,7 @@ LinearParams linear_params(const NumberFormat& format, float low, float high) {
   low = std::min(low, 0.0f);
   high = std::max(high, 0.0f);
   const CodeRange range = format.system->codes(format);
-  LinearParams params =
-      format.asymmetric ? fitted_zero_params(range, low, high) : fixed_zero_params(range, low, high);
+  LinearParams params = format.asymmetric ? fitted_zero_params(range, low, high) : fixed_zero_params(range, low, high);
   params.scale = scale_within_floats(params.scale, params, range);
   return params;
 }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
 #include "lowbit/numbers/level_table.h"
@@ -16,11 +15,11 @@ constexpr std::string_view kStandardPrefix = "std-";
 std::vector<std::string> example_names() {
   std::vector<std::string> names;
   for (const NumberSystem* system : number_systems()) {
-    if (std::optional<NumberFormat> whole = system->parse("")) names.emplace_back(system->name);
-    for (int bits = system->min_bits; bits <= system->max_bits; ++bits) {
-      std::string tail = std::to_string(bits);
+    std::vector<std::string> tails = {""};
+    for (int bits = system->min_bits; bits <= system->max_bits; ++bits)
+      tails.insert(tails.end(), {std::to_string(bits), "-" + std::to_string(bits)});
+    for (const std::string& tail : tails)
       if (system->parse(tail)) names.push_back(std::string(system->name) + tail);
-    }
   }
   return names;
 }

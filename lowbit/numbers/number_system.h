@@ -52,27 +52,27 @@ struct NumberSystem {
   std::string_view name;     ///< stem of the names users type: "int", "uint", "log" ...
   std::string_view summary;  ///< one line for `lowbit list numbers`
   std::string_view paper;    ///< source, or empty
-  int min_bits, max_bits;
+  int min_bits = 0, max_bits = 0;
 
   /// Parses what follows the stem ("8", "4-2"); nothing if it is no such name.
-  std::optional<NumberFormat> (*parse)(std::string_view tail);
+  std::optional<NumberFormat> (*parse)(std::string_view tail) = nullptr;
   /// The name that parse() reads back.
-  std::string (*format_name)(const NumberFormat& format);
-  CodeRange (*codes)(const NumberFormat& format);
+  std::string (*format_name)(const NumberFormat& format) = nullptr;
+  CodeRange (*codes)(const NumberFormat& format) = nullptr;
   /// Number of float parameters of one group (linear: scale and zero_point = 2).
-  int (*param_count)(const NumberFormat& format);
+  int (*param_count)(const NumberFormat& format) = nullptr;
   /// Chooses the parameters of ONE group. x: finite values (n >= 0); importance: empty or n weights >= 0. Writes
   /// param_count floats, always usable ones: a zero range gives scale 1 and zero point 0, a tiny one the smallest
   /// normal float.
   void (*fit)(const NumberFormat& format, std::span<const float> x, std::span<const float> importance,
-              const FitOptions& options, float* params);
+              const FitOptions& options, float* params) = nullptr;
   /// THE DEFINITION: the real value of a code.
-  double (*level)(const NumberFormat& format, const float* params, int32_t code);
+  double (*level)(const NumberFormat& format, const float* params, int32_t code) = nullptr;
   /// codes[i] = a code whose level is nearest to x[i], ties as the system defines (linear: round half to even of x /
   /// scale). Null: by table of levels.
-  void (*encode)(const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes);
+  void (*encode)(const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes) = nullptr;
   /// y[i] = float32(level(codes[i])). Null: level() for each code.
-  void (*decode)(const NumberFormat& format, const float* params, const int32_t* codes, int64_t n, float* y);
+  void (*decode)(const NumberFormat& format, const float* params, const int32_t* codes, int64_t n, float* y) = nullptr;
   /// The granularity that belongs to the system ("group:32" for block-scaled forms); empty: any, the caller chooses.
   std::string_view default_granularity = {};
   /// Bits that the parameters of one group take in a file. Null: 32 for each parameter.

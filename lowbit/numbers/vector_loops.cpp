@@ -64,6 +64,16 @@ void linear_decode_vectors(float scale, int32_t zero_point, const int32_t* codes
       [&](int64_t i, size_t count) HWY_ATTR { through_padding(codes + i, y + i, count, step); });
 }
 
+void divide_vectors(const float* x, float divisor, int64_t n, float* y) {
+  const FloatTag df;
+  const auto vdivisor = hn::Set(df, divisor);
+  const auto step = [&](const float* from, float* to)
+                        HWY_ATTR { hn::StoreU(hn::Div(hn::LoadU(df, from), vdivisor), df, to); };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(x + i, y + i); },
+      [&](int64_t i, size_t count) HWY_ATTR { through_padding(x + i, y + i, count, step); });
+}
+
 void threshold_encode_vectors(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,
                               int32_t* codes) {
   const FloatTag df;
@@ -107,6 +117,7 @@ namespace lowbit {
 
 HWY_EXPORT(linear_encode_vectors);
 HWY_EXPORT(linear_decode_vectors);
+HWY_EXPORT(divide_vectors);
 HWY_EXPORT(threshold_encode_vectors);
 HWY_EXPORT(lookup_decode_vectors);
 
@@ -116,6 +127,10 @@ void linear_encode_loop(LinearParams params, CodeRange range, const float* x, in
 
 void linear_decode_loop(LinearParams params, const int32_t* codes, int64_t n, float* y) {
   HWY_DYNAMIC_DISPATCH(linear_decode_vectors)(params.scale, params.zero_point, codes, n, y);
+}
+
+void divide_loop(const float* x, float divisor, int64_t n, float* y) {
+  HWY_DYNAMIC_DISPATCH(divide_vectors)(x, divisor, n, y);
 }
 
 void threshold_encode_loop(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,

@@ -16,6 +16,9 @@ void linear_encode_loop(LinearParams params, CodeRange range, const float* x, in
 /// y[i] = linear_decode(codes[i], params).
 void linear_decode_loop(LinearParams params, const int32_t* codes, int64_t n, float* y);
 
+/// y[i] = x[i] / divisor.
+void divide_loop(const float* x, float divisor, int64_t n, float* y);
+
 /// index[i] = the number of thresholds below x[i] (thresholds ascending, `count` = 2^k of them, padded with +infinity);
 /// NaN counts as 0. codes[i] = code_of[index[i]].
 ///   code_of  count entries

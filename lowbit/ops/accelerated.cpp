@@ -6,7 +6,7 @@ namespace lowbit {
 
 AcceleratedFn find_accelerated(const OpDef& op) {
   if (!op.domain.empty()) return nullptr;
-  for (const auto& rows : {accelerated_convolutions(), accelerated_products()})
+  for (const auto& rows : {accelerated_convolutions(), accelerated_products(), accelerated_pools()})
     for (const AcceleratedRow& row : rows)
       if (row.name == op.name) return row.run;
   return nullptr;

@@ -17,4 +17,6 @@ struct AcceleratedRow {
 std::span<const AcceleratedRow> accelerated_convolutions();  ///< ops/accelerated_conv.cpp
 std::span<const AcceleratedRow> accelerated_products();      ///< ops/accelerated_matmul.cpp
 
+std::span<const AcceleratedRow> accelerated_pools();  ///< ops/accelerated_pool.cpp
+
 }  // namespace lowbit

@@ -142,8 +142,7 @@ void run_conv_transpose(EvalContext& context) {
       const int64_t n = plane / channels, m = plane % channels, group = m / g.out_channels;
       const T* image = px + (n * g.groups + group) * g.in_channels * g.in_size();
       const T* filter = pw + (group * g.in_channels * g.out_channels + m % g.out_channels) * g.kernel_size();
-      transpose_plane(g, image, filter, b ? static_cast<double>(b[m]) : 0.0,
-                      out + plane * g.out_size());
+      transpose_plane(g, image, filter, b ? static_cast<double>(b[m]) : 0.0, out + plane * g.out_size());
     });
     c.set_output(0, std::move(y));
   });

@@ -30,7 +30,8 @@ struct EvaluateOptions {
   std::function<void(const Node& node, int64_t nanoseconds)> on_time;
 };
 
-/// Throws Error{bad_argument} saying what was given and what is expected if a tensor does not fit the type and shape of a graph input.
+/// Throws Error{bad_argument} saying what was given and what is expected if a tensor does not fit the type and shape of
+/// a graph input.
 void check_input(const Value& value, const Tensor& given);
 
 class Evaluator {

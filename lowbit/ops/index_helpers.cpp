@@ -34,7 +34,7 @@ std::vector<int64_t> tuple_offsets(const Node& node, const Tensor& indices, cons
   if (first + length > dims.size())
     node_error(node, fmt::format("tuples of {} indices do not fit the data {}", length, dims_text(dims)));
   const std::vector<int64_t> values = to_int64(indices);
-  std::vector<int64_t> offsets(static_cast<size_t>(span_count(indices.dims(), 0, indices.dims().size() - 1)));
+  std::vector<int64_t> offsets(static_cast<size_t>(count_between(indices.dims(), 0, indices.dims().size() - 1)));
   for (size_t row = 0; row < offsets.size(); ++row)
     for (size_t k = 0; k < length; ++k) {
       const int64_t size = dims[first + k];

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lowbit/ops/dispatch.h"
+#include "lowbit/ops/op_helpers.h"
 
 namespace lowbit {
 
@@ -14,11 +15,6 @@ std::vector<int64_t> checked_indices(const Node& node, const Tensor& indices, in
 /// For index tuples [..., k] into the dimensions dims[first ... first + k): the offset of each tuple in units of the
 /// block that k indices leave, rows in order. Throws Error{bad_file} for an index out of range.
 std::vector<int64_t> tuple_offsets(const Node& node, const Tensor& indices, const Dims& dims, size_t first);
-
-/// Product of dims[begin, end).
-inline int64_t span_count(const Dims& dims, size_t begin, size_t end) {
-  return element_count(Dims(dims.begin() + static_cast<int64_t>(begin), dims.begin() + static_cast<int64_t>(end)));
-}
 
 /// Calls f(position in `indices`, offset in `dims` with the coordinate along `axis` left out) for every element of an
 /// index tensor whose dims are at most `dims` elsewhere (GatherElements, ScatterElements).

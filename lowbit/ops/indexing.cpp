@@ -36,7 +36,7 @@ Tensor gather(const EvalContext& context, const Tensor& x) {
   dims.erase(dims.begin() + static_cast<int64_t>(axis));
   dims.insert(dims.begin() + static_cast<int64_t>(axis), indices.dims().begin(), indices.dims().end());
   Tensor y = make_output(context.node(), x.dtype(), std::move(dims));
-  copy_blocks(x, y, places, x.dims()[axis], span_count(x.dims(), axis + 1, x.dims().size()));
+  copy_blocks(x, y, places, x.dims()[axis], count_between(x.dims(), axis + 1, x.dims().size()));
   return y;
 }
 
@@ -101,9 +101,9 @@ Tensor gather_nd(const EvalContext& context, const Tensor& x) {
   Dims dims(indices.dims().begin(), indices.dims().end() - 1);
   dims.insert(dims.end(), x.dims().begin() + static_cast<int64_t>(used), x.dims().end());
   Tensor y = make_output(node, x.dtype(), dims);
-  const size_t bytes = static_cast<size_t>(span_count(x.dims(), used, x.dims().size())) * dtype_bytes(x.dtype());
-  const size_t per_batch = static_cast<size_t>(span_count(indices.dims(), first, indices.dims().size() - 1));
-  const int64_t batch_blocks = span_count(x.dims(), first, used);
+  const size_t bytes = static_cast<size_t>(count_between(x.dims(), used, x.dims().size())) * dtype_bytes(x.dtype());
+  const size_t per_batch = static_cast<size_t>(count_between(indices.dims(), first, indices.dims().size() - 1));
+  const int64_t batch_blocks = count_between(x.dims(), first, used);
   if (bytes == 0) return y;
   for (size_t i = 0; i < offsets.size(); ++i) {
     const int64_t block = static_cast<int64_t>(i / per_batch) * batch_blocks + offsets[i];
@@ -150,7 +150,7 @@ void one_hot_reference(EvalContext& context) {
   Dims dims = indices.dims();
   dims.insert(dims.begin() + static_cast<int64_t>(axis), depth);
   Tensor y = make_output(node, values.dtype(), dims);
-  const int64_t inner = span_count(indices.dims(), axis, indices.dims().size());
+  const int64_t inner = count_between(indices.dims(), axis, indices.dims().size());
   dispatch_width(node, values.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* to = raw_elements<T>(y);
@@ -195,7 +195,7 @@ Tensor compress(const EvalContext& context, const Tensor& given) {
   Dims dims = x.dims();
   dims[axis] = static_cast<int64_t>(places.size());
   Tensor y = make_output(node, x.dtype(), dims);
-  copy_blocks(x, y, places, x.dims()[axis], span_count(x.dims(), axis + 1, x.dims().size()));
+  copy_blocks(x, y, places, x.dims()[axis], count_between(x.dims(), axis + 1, x.dims().size()));
   return y;
 }
 

@@ -157,46 +157,6 @@ void run_qlinear_matmul(EvalContext& context) {
   context.set_output(0, std::move(y));
 }
 
-/// Determinant of one matrix by elimination with row pivots.
-double determinant(std::vector<double> a, size_t n) {
-  double result = 1;
-  for (size_t column = 0; column < n; ++column) {
-    size_t pivot = column;
-    for (size_t row = column + 1; row < n; ++row)
-      if (std::abs(a[row * n + column]) > std::abs(a[pivot * n + column])) pivot = row;
-    if (a[pivot * n + column] == 0) return 0;
-    if (pivot != column) {
-      std::swap_ranges(a.begin() + static_cast<std::ptrdiff_t>(pivot * n),
-                       a.begin() + static_cast<std::ptrdiff_t>((pivot + 1) * n),
-                       a.begin() + static_cast<std::ptrdiff_t>(column * n));
-      result = -result;
-    }
-    result *= a[column * n + column];
-    for (size_t row = column + 1; row < n; ++row) {
-      const double factor = a[row * n + column] / a[column * n + column];
-      for (size_t k = column; k < n; ++k) a[row * n + k] -= factor * a[column * n + k];
-    }
-  }
-  return result;
-}
-
-void run_det(EvalContext& context) {
-  run_widened(context, []<typename T>(EvalContext& c) {
-    const Tensor& x = c.input(0);
-    const auto rank = static_cast<size_t>(x.rank());
-    require(rank >= 2 && x.dims()[rank - 1] == x.dims()[rank - 2], "{} are no square matrices", dims_text(x.dims()));
-    const auto n = static_cast<size_t>(x.dims()[rank - 1]);
-    Tensor y = make_output(c.node(), x.dtype(), Dims(x.dims().begin(), x.dims().end() - 2));
-    T* out = y.mutable_data<T>();
-    const T* in = x.data<T>();
-    c.threads().parallel_for(y.count(), [&](int64_t i) {
-      const T* matrix = in + i * static_cast<int64_t>(n * n);
-      out[i] = static_cast<T>(determinant(std::vector<double>(matrix, matrix + n * n), n));
-    });
-    c.set_output(0, std::move(y));
-  });
-}
-
 void infer_matmul(InferContext& context) { context.set_output(0, context.input_dtype(0), matmul_shape(context, 0, 1)); }
 void infer_matmul_integer(InferContext& context) { context.set_output(0, DType::int32, matmul_shape(context, 0, 1)); }
 void infer_qlinear_matmul(InferContext& context) {
@@ -214,17 +174,10 @@ void infer_gemm(InferContext& context) {
   context.set_output(0, context.input_dtype(0), Shape{(*a)[ta], (*b)[1 - tb]});
 }
 
-void infer_det(InferContext& context) {
-  require_rank(context, 0, 2);
-  const Shape* x = context.input_shape(0);
-  context.set_output(0, context.input_dtype(0), x ? std::optional(Shape(x->begin(), x->end() - 2)) : std::nullopt);
-}
-
 }  // namespace
 
 std::span<const OpDef> matrix_ops() {
   static const OpDef rows[] = {
-      {"", "Det", OpKind::other, 1, 1, 1, 1, "", infer_det, run_det},
       {"", "Einsum", OpKind::compute, 1, -1, 1, 1, "equation", infer_einsum, run_einsum},
       {"", "Gemm", OpKind::compute, 2, 3, 1, 1, "alpha beta transA transB", infer_gemm, run_gemm},
       {"", "MatMul", OpKind::compute, 2, 2, 1, 1, "", infer_matmul, run_matmul},

@@ -4,39 +4,12 @@
 #include "lowbit/ops/families.h"
 #include "lowbit/ops/infer_helpers.h"
 #include "lowbit/ops/op_helpers.h"
-#include "lowbit/ops/window.h"
+#include "lowbit/ops/pooling.h"
 
 namespace lowbit {
 namespace {
 
-/// x [planes, spatial]; planes = batch * channels.
-struct PoolGeometry {
-  int64_t planes = 0;
-  std::vector<WindowAxis> spatial;
-  std::array<WindowAxis, 3> axes;
-  Dims out;
-
-  int64_t in_size() const { return axes[0].in * axes[1].in * axes[2].in; }
-  int64_t out_size() const { return axes[0].out * axes[1].out * axes[2].out; }
-};
-
-PoolGeometry pool_geometry(const Node& node, const Dims& x) {
-  require(x.size() >= 3, "the input {} has no spatial dimension", dims_text(x));
-  const std::vector<int64_t> kernel = node.attr_ints("kernel_shape");
-  require(kernel.size() + 2 == x.size(), "kernel_shape has {} numbers for the input {}", kernel.size(), dims_text(x));
-  const WindowRule rule(node, kernel);
-  PoolGeometry g;
-  g.planes = x[0] * x[1];
-  g.out = {x[0], x[1]};
-  for (size_t i = 0; i < kernel.size(); ++i) {
-    g.spatial.push_back(rule.axis(i, x[i + 2], node.attr_int("ceil_mode", 0) != 0));
-    g.out.push_back(g.spatial.back().out);
-  }
-  g.axes = three_axes(g.spatial);
-  return g;
-}
-
-/// Calls window(plane, output offset, begin_taps) for each output; the callee walks the taps by for_each_tap.
+/// Calls f(offset within the plane) for each tap of the window at output position o.
 template <typename F>
 void for_each_tap(const std::array<WindowAxis, 3>& axes, const std::array<int64_t, 3>& o, F&& f) {
   const auto& [d, h, v] = axes;
@@ -50,6 +23,7 @@ void for_each_tap(const std::array<WindowAxis, 3>& axes, const std::array<int64_
     }
 }
 
+/// Calls f(plane, output offset, output position) for each output.
 template <typename F>
 void for_each_window(const PoolGeometry& g, ThreadPool& threads, F f) {
   threads.parallel_for(g.planes, [&](int64_t plane) {
@@ -58,19 +32,6 @@ void for_each_window(const PoolGeometry& g, ThreadPool& threads, F f) {
       for (int64_t h = 0; h < g.axes[1].out; ++h)
         for (int64_t v = 0; v < g.axes[2].out; ++v) f(plane, at++, std::array<int64_t, 3>{d, h, v});
   });
-}
-
-/// Number of taps inside the input enlarged by its padding (what count_include_pad divides by).
-int64_t padded_taps(const std::array<WindowAxis, 3>& axes, const std::array<int64_t, 3>& o) {
-  int64_t count = 1;
-  for (size_t i = 0; i < 3; ++i) {
-    WindowAxis padded = axes[i];
-    padded.in += padded.pad_begin + padded.pad_end;
-    padded.pad_begin = 0;
-    const auto [first, last] = padded.taps(o[i]);
-    count *= last - first;
-  }
-  return count;
 }
 
 void run_average(EvalContext& context) {
@@ -87,7 +48,8 @@ void run_average(EvalContext& context) {
         sum += x[plane * g.in_size() + i];
         ++count;
       });
-      if (with_padding) count = padded_taps(g.axes, o);
+      if (with_padding)
+        count = padded_taps(g.axes[0], o[0]) * padded_taps(g.axes[1], o[1]) * padded_taps(g.axes[2], o[2]);
       out[at] = static_cast<T>(count > 0 ? sum / static_cast<double>(count) : 0.0);
     });
     c.set_output(0, std::move(y));

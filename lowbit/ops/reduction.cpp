@@ -243,7 +243,7 @@ void cumulative_reference(EvalContext& context) {
   const Tensor x = widened(given);
   const size_t axis = static_cast<size_t>(checked_axis(node, int_scalar(context, 1), x.rank()));
   const bool exclusive = node.attr_int("exclusive", 0) != 0, reverse = node.attr_int("reverse", 0) != 0;
-  const int64_t size = x.dims()[axis], inner = span_count(x.dims(), axis + 1, x.dims().size());
+  const int64_t size = x.dims()[axis], inner = count_between(x.dims(), axis + 1, x.dims().size());
   Tensor y = make_output(node, x.dtype(), x.dims());
   dispatch(NumberTypes{}, node, x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;

@@ -31,7 +31,8 @@ double original_coordinate(const std::string& mode, const ResizeAxis& a, int64_t
   if (mode == "half_pixel") return half_pixel;
   if (mode == "half_pixel_symmetric") return in / 2 * (1 - out / (a.scale * in)) + half_pixel;
   if (mode == "pytorch_half_pixel") return a.out > 1 ? half_pixel : 0.0;
-  if (mode == "align_corners") return a.out > 1 ? x * (in - 1) / (out - 1) : 0.0;
+  // The length here is the real one, in * scale, not the number of outputs (they differ where scales are given).
+  if (mode == "align_corners") return a.out > 1 ? x * (in - 1) / (a.scale * in - 1) : 0.0;
   if (mode == "asymmetric") return x / a.scale;
   if (mode == "tf_crop_and_resize")
     return a.out > 1 ? a.start * (in - 1) + x * (a.end - a.start) * (in - 1) / (out - 1)

@@ -98,7 +98,7 @@ void scatter_nd_reference(EvalContext& context) {
   if (updates.dims() != expected)
     node_error(node, fmt::format("the updates are {}, the indices ask for {}", dims_text(updates.dims()),
                                  dims_text(expected)));
-  const int64_t block = span_count(data.dims(), static_cast<size_t>(used), data.dims().size());
+  const int64_t block = count_between(data.dims(), static_cast<size_t>(used), data.dims().size());
   context.set_output(0, scatter(node, data, updates, [&](auto* y, const auto* update, auto combine) {
                        for (int64_t offset : offsets)
                          for (int64_t i = 0; i < block; ++i, ++update)
@@ -129,8 +129,8 @@ void tensor_scatter_reference(EvalContext& context) {
       node_error(node, fmt::format("write index {} does not fit {} places", start, size));
   Tensor y = cache;
   const size_t bytes =
-      static_cast<size_t>(span_count(cache.dims(), axis + 1, cache.dims().size())) * dtype_bytes(cache.dtype());
-  const int64_t middle = span_count(cache.dims(), 1, axis);
+      static_cast<size_t>(count_between(cache.dims(), axis + 1, cache.dims().size())) * dtype_bytes(cache.dtype());
+  const int64_t middle = count_between(cache.dims(), 1, axis);
   const std::byte* from = update.raw().data();
   std::byte* to = y.mutable_raw();
   for (int64_t outer = 0; bytes > 0 && outer < batch * middle; ++outer)

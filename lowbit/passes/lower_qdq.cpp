@@ -163,13 +163,13 @@ class Lowering {
       if (groups != 1 || c == 0) scales.push_back(static_cast<float>(scale));
       codes.push_back(static_cast<int32_t>(code));
     }
-    const std::string name = graph_.value(bias).name;
+    const Dims dims = values->dims();  // adding constants moves the values
     const Dims shape = groups == 1 ? Dims{} : Dims{groups};
     const std::string made_name = node.name + "_bias";
-    const ValueId integers = graph_.add_constant(made_name + "_quantized", Tensor::from(values->dims(), codes));
+    const ValueId integers = graph_.add_constant(made_name + "_quantized", Tensor::from(dims, codes));
     const ValueId scale = graph_.add_constant(made_name + "_scale", Tensor::from(shape, scales));
     const ValueId zero_point = graph_.add_constant(made_name + "_zero_point", Tensor(DType::int32, shape));
-    const ValueId result = graph_.add_value(made_name + "_dequantized", DType::float32, to_shape(values->dims()));
+    const ValueId result = graph_.add_value(made_name + "_dequantized", DType::float32, to_shape(dims));
     Quantization described;
     described.granularity.kind = groups == 1 ? Granularity::Kind::tensor : Granularity::Kind::channel;
     added_.push_back(make_node("DequantizeLinear", made_name + "_DequantizeLinear", {integers, scale, zero_point},

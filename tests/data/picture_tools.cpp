@@ -112,6 +112,7 @@ std::string make_archive(const std::string& format, const Members& members) {
     archive_write_set_format_pax_restricted(writer);
   }
   if (format == "tar.gz") archive_write_add_filter_gzip(writer);
+  archive_write_set_bytes_in_last_block(writer, 1);  // no padding
   archive_write_open(
       writer, &out, nullptr,
       [](archive*, void* text, const void* data, size_t size) -> la_ssize_t {

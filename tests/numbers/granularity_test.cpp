@@ -44,7 +44,8 @@ std::vector<int64_t> groups_by_definition(const Granularity& g, const std::vecto
 TEST(Granularity, NamesReadBack) {
   for (const char* name : {"tensor", "channel", "group:32", "block:16x8"})
     EXPECT_EQ(to_string(parse_granularity(name)), name);
-  for (const char* name : {"", "group", "group:0", "group:-1", "group:x", "block:4", "block:0x4", "rows", "group:99999999999999"})
+  for (const char* name :
+       {"", "group", "group:0", "group:-1", "group:x", "block:4", "block:0x4", "rows", "group:99999999999999"})
     EXPECT_THROW(parse_granularity(name), Error) << name;
 }
 
@@ -110,7 +111,8 @@ RC_GTEST_PROP(Granularity, GroupwiseConversionEqualsElementByElement, ()) {
 TEST(Granularity, ChannelsOfVeryDifferentScaleEachGetTheirOwn) {
   const std::vector<float> x = {1e-30f, -1e-30f, 1e30f, -1e30f};
   const Granularity g{.kind = Kind::channel, .axis = 0};
-  const std::vector<float> params = fit_groups(parse_number_format("int8"), g, std::vector<int64_t>{2, 2}, x.data(), {}, {});
+  const std::vector<float> params =
+      fit_groups(parse_number_format("int8"), g, std::vector<int64_t>{2, 2}, x.data(), {}, {});
   EXPECT_FLOAT_EQ(params[0], 1e-30f / 127);
   EXPECT_FLOAT_EQ(params[2], 1e30f / 127);
 }
@@ -131,7 +133,8 @@ TEST(Granularity, WrongAxisAndWrongParameterCountAreRefused) {
   std::vector<int32_t> codes(4);
   const Granularity bad_axis{.kind = Kind::channel, .axis = 2};
   EXPECT_THROW(fit_groups(format, bad_axis, std::vector<int64_t>{2, 2}, x.data(), {}, {}), Error);
-  EXPECT_THROW(encode_groups(format, {}, std::vector<int64_t>{2, 2}, std::vector<float>{1}, x.data(), codes.data()), Error);
+  EXPECT_THROW(encode_groups(format, {}, std::vector<int64_t>{2, 2}, std::vector<float>{1}, x.data(), codes.data()),
+               Error);
 }
 
 }  // namespace

@@ -59,7 +59,8 @@ TEST(Linear, TiesGoToTheEvenCode) {
 }
 
 // 0.7f / 0.1f rounds to 6.9999995; multiplying by the reciprocal gives 7: a division must be a division. The case that
-// tells them apart: x = 3.5 * 0.1f exactly rounded, where x / s = 3.5 (tie to 4) and x * (1 / s) = 3.5 or its neighbour.
+// tells them apart: x = 3.5 * 0.1f exactly rounded, where x / s = 3.5 (tie to 4) and x * (1 / s) = 3.5 or its
+// neighbour.
 TEST(Linear, EncodesWithTrueDivision) {
   const CodeRange range{-128, 127};
   Random random(1);
@@ -157,7 +158,8 @@ TEST(Linear, VectorLoopsEqualTheDefinitionOnEveryTarget) {
   std::vector<float> x;
   for (int i = 0; i < 5003; ++i) x.push_back(static_cast<float>(random.normal() * std::pow(10.0, random.below(9) - 4)));
   for (int i = -300; i < 300; ++i) x.push_back((static_cast<float>(i) + 0.5f) * 0.37f);
-  for (float v : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 1e-45f, kMostFloat}) x.push_back(v);
+  for (float v : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 1e-45f, kMostFloat})
+    x.push_back(v);
   for (const char* name : {"int8", "uint8", "int4", "int16", "uint16", "int1"}) {
     const NumberFormat format = parse_number_format(name);
     const CodeRange range = format.system->codes(format);
@@ -220,7 +222,8 @@ RC_GTEST_PROP(Linear, ErrorIsAtMostHalfAStepInsideTheRange, (std::vector<float> 
     decode(format, params.data(), &code, 1, &y);
     // Half a step, plus the rounding of x / scale and of the product (2^-24 each, relative).
     const double slack = 0x1p-22 * (std::abs(static_cast<double>(value)) + static_cast<double>(params[0]));
-    RC_ASSERT(std::abs(static_cast<double>(value) - static_cast<double>(y)) <= 0.5 * static_cast<double>(params[0]) + slack);
+    RC_ASSERT(std::abs(static_cast<double>(value) - static_cast<double>(y)) <=
+              0.5 * static_cast<double>(params[0]) + slack);
   }
 }
 

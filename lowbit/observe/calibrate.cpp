@@ -1,0 +1,29 @@
+#include "lowbit/observe/calibrate.h"
+
+#include "lowbit/observe/accumulate.h"
+
+namespace lowbit {
+
+StatisticsSet calibrate(const Graph& graph, const BatchSource& source, ThreadPool& threads,
+                        const CalibrateOptions& options) {
+  StatisticsSet set;
+  int64_t samples = 0;
+  const auto observe = [&](const Graph& where, ValueId id, Tensor& x) {
+    // Values of subgraphs have names of their own that may equal ours; they are not quantized.
+    if (&where != &graph || !is_float(x.dtype())) return;
+    const std::string& name = graph.value(id).name;
+    if (!options.values.empty() && !options.values.contains(name)) return;
+    TensorStatistics& statistics = set.tensors[name];
+    if (options.per_channel.contains(name) && x.rank() > 1) statistics.channel_axis = 1;
+    add_tensor(statistics, x, /*batched=*/x.rank() > 0 && x.dim(0) == samples, &threads);
+  };
+  EvaluateOptions evaluate;
+  evaluate.accelerated = options.accelerated;
+  evaluate.on_value = observe;
+  Evaluator evaluator(graph, threads, std::move(evaluate));
+  NamedTensors inputs;
+  while ((samples = source(inputs)) > 0) evaluator.run(inputs);
+  return set;
+}
+
+}  // namespace lowbit
