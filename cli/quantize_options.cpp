@@ -155,6 +155,12 @@ Recipe make_recipe(const QuantizeOptions& options) {
   return recipe;
 }
 
+DataFlags calibration_flags(const QuantizeOptions& options) {
+  DataFlags flags = options.data;
+  if (!options.eval_data.empty()) flags.labels.clear();
+  return flags;
+}
+
 DataFlags eval_flags(const QuantizeOptions& options) {
   DataFlags flags = options.data;
   flags.data = options.eval_data;

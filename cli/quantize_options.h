@@ -34,6 +34,8 @@ void check_options(const QuantizeOptions& options);
 /// The recipe file, or the default, with the options on top. Without data, activations stay float.
 Recipe make_recipe(const QuantizeOptions& options);
 
+/// The data to calibrate on: --data. Labels belong to --eval-data if there are any.
+DataFlags calibration_flags(const QuantizeOptions& options);
 /// The data to evaluate on: --eval-data with the labels and preprocessing of the command.
 DataFlags eval_flags(const QuantizeOptions& options);
 

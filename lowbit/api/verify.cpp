@@ -185,11 +185,13 @@ class Verifier {
     if (value.quantization && value.quantization->linear() && !value.quantization->params.empty())
       return value.quantization->linear_at(0).scale;
     float low = INFINITY, high = -INFINITY;
-    for (const auto& run : outputs_)
-      for (const float v : to_float32(run[i]).values<float>()) {
+    for (const auto& run : outputs_) {
+      const Tensor values = to_float32(run[i]);
+      for (const float v : values.values<float>()) {
         low = std::min(low, v);
         high = std::max(high, v);
       }
+    }
     return high > low ? (double{high} - low) / 255 : 1;
   }
 
