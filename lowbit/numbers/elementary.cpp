@@ -19,14 +19,19 @@ double half_normal(double x, double density) {
   return density * sum;
 }
 
+/// x within +-most; NaN, which parameters from a file may be, as -most.
+double limited(double x, double most) { return x > most ? most : x >= -most ? x : -most; }
+
 }  // namespace
 
 double portable_exp2(double x) {
+  x = limited(x, 1000);
   const double whole = std::nearbyint(x);
   return std::ldexp(portable_exp((x - whole) * kLn2), static_cast<int>(whole));
 }
 
 double portable_exp(double x) {
+  x = limited(x, 600);
   if (std::abs(x) > 0.5) {
     // Reduced to |r| <= ln 2 / 2, where 16 terms are exact to double precision.
     const double whole = std::nearbyint(x / kLn2);

@@ -5,9 +5,9 @@
 
 namespace lowbit {
 
-/// 2^x for |x| <= 1000.
+/// 2^x for |x| <= 1000; beyond that, as at the end.
 double portable_exp2(double x);
-/// e^x for |x| <= 600.
+/// e^x for |x| <= 600; beyond that, as at the end.
 double portable_exp(double x);
 /// ln x for x > 0, normal.
 double portable_log(double x);

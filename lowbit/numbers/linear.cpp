@@ -141,12 +141,12 @@ LinearParams linear_params(const NumberFormat& format, float low, float high) {
 }
 
 int32_t linear_encode(float x, LinearParams params, CodeRange range) {
-  if (std::isnan(x)) return params.zero_point;
+  const float ratio = x / params.scale;
+  if (std::isnan(ratio)) return params.zero_point;
   const float low = static_cast<float>(range.min - params.zero_point);
   const float high = static_cast<float>(range.max - params.zero_point);
   // The bounds are whole numbers, so clamping first gives the same code and keeps the conversion defined.
-  const float ratio = std::clamp(x / params.scale, low, high);
-  return static_cast<int32_t>(std::nearbyint(ratio)) + params.zero_point;
+  return static_cast<int32_t>(std::nearbyint(std::clamp(ratio, low, high))) + params.zero_point;
 }
 
 extern const NumberSystem int_system, uint_system;

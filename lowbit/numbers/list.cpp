@@ -5,13 +5,32 @@
 #include "lowbit/numbers/number_system.h"
 #include "lowbit/numbers/standardized.h"
 
-// clang-format off: one line for each row
-#define LOWBIT_NUMBER_SYSTEMS(row)                                                                                   \
-  row(int_system) row(uint_system) row(log_system) row(pot2_system) row(exp_system) row(mulaw_system)                \
-      row(power_system) row(piecewise_system) row(codebook_system) row(nf_system) row(float16_system)                \
-          row(bfloat16_system) row(fp8_e4m3_system) row(fp8_e5m2_system) row(fp6_e3m2_system) row(fp6_e2m3_system)   \
-              row(fp4_e2m1_system) row(mxfp8_e4m3_system) row(mxfp6_e3m2_system) row(mxfp4_system) row(nvfp4_system) \
-                  row(ternary_system) row(binary_system)
+// One line for each row:
+// clang-format off
+#define LOWBIT_NUMBER_SYSTEMS(row) \
+  row(int_system) \
+  row(uint_system) \
+  row(log_system) \
+  row(pot2_system) \
+  row(exp_system) \
+  row(mulaw_system) \
+  row(power_system) \
+  row(piecewise_system) \
+  row(codebook_system) \
+  row(nf_system) \
+  row(float16_system) \
+  row(bfloat16_system) \
+  row(fp8_e4m3_system) \
+  row(fp8_e5m2_system) \
+  row(fp6_e3m2_system) \
+  row(fp6_e2m3_system) \
+  row(fp4_e2m1_system) \
+  row(mxfp8_e4m3_system) \
+  row(mxfp6_e3m2_system) \
+  row(mxfp4_system) \
+  row(nvfp4_system) \
+  row(ternary_system) \
+  row(binary_system)
 // clang-format on
 
 namespace lowbit {

@@ -49,9 +49,9 @@ struct FitOptions {
 
 /// Rows of numbers/list.cpp. Function pointers that may be null say so.
 struct NumberSystem {
-  std::string_view name;     ///< stem of the names users type: "int", "uint", "log" ...
-  std::string_view summary;  ///< one line for `lowbit list numbers`
-  std::string_view paper;    ///< source, or empty
+  std::string_view name = {};     ///< stem of the names users type: "int", "uint", "log" ...
+  std::string_view summary = {};  ///< one line for `lowbit list numbers`
+  std::string_view paper = {};    ///< source, or empty
   int min_bits = 0, max_bits = 0;
 
   /// Parses what follows the stem ("8", "4-2"); nothing if it is no such name.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <vector>
 
 #include "lowbit/numbers/scale_fit.h"
 
@@ -22,9 +24,9 @@ int last_step(const NumberFormat& format, bool one_sided) {
 /// The search for shape and scale of one group.
 class ShapeSearch {
  public:
-  ShapeSearch(const MagnitudeCurve& curve, const NumberFormat& format, const FitData& data, const FitOptions& options,
+  ShapeSearch(const MagnitudeCurve& family, const NumberFormat& format, const FitData& data, const FitOptions& options,
               ValueRange range, bool one_sided)
-      : curve_(curve),
+      : family_(family),
         format_(format),
         points_(data),
         range_(range),
@@ -35,7 +37,7 @@ class ShapeSearch {
   /// a few: shapes that suit the one need not suit the other.
   void run(float* params) {
     const Fit covering = thorough(best_shape(/*free_scale=*/false));
-    const Fit free = free_scale_ ? thorough(best_shape(/*free_scale=*/true)) : covering;
+    const Fit free = free_scale_ && count() > 0 ? thorough(best_shape(/*free_scale=*/true)) : covering;
     const Fit& best = free.error < covering.error ? free : covering;
     params[0] = usable_scale(best.scale);
     for (size_t k = 0; k < count(); ++k) params[kShapeAt + k] = best.shape[k];
@@ -47,14 +49,14 @@ class ShapeSearch {
     double error, scale;
     Shape shape;
   };
-  size_t count() const { return static_cast<size_t>(curve_.shape_count); }
+  size_t count() const { return static_cast<size_t>(family_.shape_count); }
   bool usable(const Shape& shape) const {
     for (size_t k = 0; k < count(); ++k)
-      if (shape[k] < curve_.shapes[k].low || shape[k] > curve_.shapes[k].high) return false;
-    return !curve_.valid || curve_.valid({shape.data(), count()});
+      if (shape[k] < family_.shapes[k].low || shape[k] > family_.shapes[k].high) return false;
+    return !family_.valid || family_.valid({shape.data(), count()});
   }
   float grid_value(size_t k, int i) const {
-    const auto [low, high] = curve_.shapes[k];
+    const auto [low, high] = family_.shapes[k];
     return low + (high - low) * static_cast<float>(i) / (kGrid - 1);
   }
 
@@ -73,30 +75,41 @@ class ShapeSearch {
     std::vector<double> result;
     const std::span<const float> parts(shape.data(), count());
     if (!one_sided_)
-      for (int index = last; index >= 1; --index) result.push_back(-curve_.at(format_, parts, index, last));
-    for (int index = 0; index <= last; ++index) result.push_back(curve_.at(format_, parts, index, last));
+      for (int index = last; index >= 1; --index) result.push_back(-family_.at(format_, parts, index, last));
+    for (int index = 0; index <= last; ++index) result.push_back(family_.at(format_, parts, index, last));
     return result;
   }
 
-  double covering(const Shape& shape) const { return static_cast<double>(covering_scale(units(shape), range_)); }
+  /// A shape with its unit levels, which cost more than the error of one scale.
+  struct Curve {
+    Shape shape;
+    std::vector<double> units;
+    double covering;  ///< the scale that reaches over the range
+  };
+  std::optional<Curve> curve(const Shape& shape) const {
+    if (!usable(shape)) return std::nullopt;
+    Curve result{shape, units(shape), 0};
+    result.covering = static_cast<double>(covering_scale(result.units, range_));
+    return result;
+  }
 
-  void attempt(const Shape& shape, double scale, Fit& best) const {
-    if (!usable(shape)) return;
-    const double error = scale_error(units(shape), points_, scale);
-    if (error < best.error) best = {error, scale, shape};
+  void attempt(const Curve& curve, double scale, Fit& best) const {
+    const double error = scale_error(curve.units, points_, scale);
+    if (error < best.error) best = {error, scale, curve.shape};
   }
 
   Fit best_shape(bool free_scale) const {
-    const Shape first = start();
-    Fit best{std::numeric_limits<double>::infinity(), covering(first), first};
+    const Curve first = *curve(start());
+    Fit best{std::numeric_limits<double>::infinity(), first.covering, first.shape};
     if (points_.empty()) return best;
-    const int second = count() > 1 ? kGrid : 1, columns = count() > 0 ? kGrid : 1;
-    for (int i = 0; i < second * columns; ++i) {
-      const Shape shape = {grid_value(0, i % columns), grid_value(1, i / columns)};
-      if (!usable(shape)) continue;
-      const double full = covering(shape);
-      attempt(shape, full, best);
-      for (double share = 0.9; free_scale && share > 0.2; share *= 0.88) attempt(shape, full * share, best);
+    attempt(first, first.covering, best);
+    if (count() == 0) return best;
+    const int second = count() > 1 ? kGrid : 1;
+    for (int i = 0; i < second * kGrid; ++i) {
+      const std::optional<Curve> tried = curve({grid_value(0, i % kGrid), grid_value(1, i / kGrid)});
+      if (!tried) continue;
+      attempt(*tried, tried->covering, best);
+      for (double share = 0.9; free_scale && share > 0.2; share *= 0.88) attempt(*tried, tried->covering * share, best);
     }
     refine(best, free_scale);
     return best;
@@ -112,23 +125,25 @@ class ShapeSearch {
         for (float move : {-step, step}) {
           Shape moved = centre.shape;
           moved[k] += move;
-          attempt(moved, centre.scale, best);
+          if (const std::optional<Curve> tried = curve(moved)) attempt(*tried, centre.scale, best);
         }
       }
       if (!free_scale) continue;
       const Fit centre = best;
-      for (double factor : {1 - 0.12 * part, 1 + 0.12 * part}) attempt(centre.shape, centre.scale * factor, best);
+      const Curve here = *curve(centre.shape);
+      for (double factor : {1 - 0.12 * part, 1 + 0.12 * part}) attempt(here, centre.scale * factor, best);
     }
   }
 
   /// The shape with its best scale, where the scale is free.
   Fit thorough(Fit fit) const {
     if (!free_scale_ || points_.empty()) return fit;
-    const ScaleFit found = best_scale(units(fit.shape), points_, covering(fit.shape));
+    const Curve here = *curve(fit.shape);
+    const ScaleFit found = best_scale(here.units, points_, here.covering);
     return found.error < fit.error ? Fit{found.error, found.scale, fit.shape} : fit;
   }
 
-  const MagnitudeCurve& curve_;
+  const MagnitudeCurve& family_;
   const NumberFormat& format_;
   const WeightedPoints points_;
   const ValueRange range_;

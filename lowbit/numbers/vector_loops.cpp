@@ -41,9 +41,9 @@ void linear_encode_vectors(float scale, int32_t zero_point, int32_t low, int32_t
   const auto vhigh = hn::Set(df, static_cast<float>(high - zero_point));
   const auto vzero_point = hn::Set(di, zero_point);
   const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
-    const auto value = hn::LoadU(df, from);
-    const auto ratio = hn::Div(hn::IfThenZeroElse(hn::IsNaN(value), value), vscale);
-    const auto clamped = hn::Min(hn::Max(ratio, vlow), vhigh);
+    const auto ratio = hn::Div(hn::LoadU(df, from), vscale);
+    const auto number = hn::IfThenZeroElse(hn::IsNaN(ratio), ratio);
+    const auto clamped = hn::Min(hn::Max(number, vlow), vhigh);
     hn::StoreU(hn::Add(hn::NearestInt(clamped), vzero_point), di, to);
   };
   for_vectors(

@@ -75,6 +75,13 @@ size_t WeightedPoints::first_above(double value, size_t from) const {
       std::upper_bound(values_.begin() + static_cast<ptrdiff_t>(from), values_.end(), value, above) - values_.begin());
 }
 
+size_t WeightedPoints::nearest_level(std::span<const double> levels, double value) {
+  const size_t above = static_cast<size_t>(std::lower_bound(levels.begin(), levels.end(), value) - levels.begin());
+  if (above == 0) return 0;
+  if (above == levels.size()) return above - 1;
+  return value <= 0.5 * (levels[above - 1] + levels[above]) ? above - 1 : above;
+}
+
 double WeightedPoints::error(std::span<const double> levels) const {
   double total = 0;
   // Differences of prefix sums may fall below 0 by rounding.

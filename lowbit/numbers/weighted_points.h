@@ -2,6 +2,7 @@
 // set of levels costs one binary search per level instead of a pass over the data.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -32,13 +33,25 @@ class WeightedPoints {
   };
   /// Sums over the points [begin, end).
   Sums sums(size_t begin, size_t end) const;
-  /// Sums over the points of each level, levels ascending: every point belongs to its nearest level.
-  /// visit(index of the level, sums).
+  /// visit(index of a level, sums over its points) for the levels, ascending: every point belongs to its nearest level.
+  /// Levels without points may be left out.
   template <class Visit>
   void for_each_cell(std::span<const double> levels, const Visit& visit) const {
+    const auto end_of = [&](size_t k, size_t begin) {
+      return k + 1 == levels.size() ? size() : first_above(0.5 * (levels[k] + levels[k + 1]), begin);
+    };
+    if (levels.size() > size()) {
+      for (size_t begin = 0; begin < size();) {
+        const size_t k = nearest_level(levels, static_cast<double>(values_[begin]));
+        const size_t end = std::max(end_of(k, begin), begin + 1);
+        visit(k, sums(begin, end));
+        begin = end;
+      }
+      return;
+    }
     size_t begin = 0;
     for (size_t k = 0; k < levels.size(); ++k) {
-      const size_t end = k + 1 == levels.size() ? size() : first_above(0.5 * (levels[k] + levels[k + 1]), begin);
+      const size_t end = end_of(k, begin);
       visit(k, sums(begin, end));
       begin = end;
     }
@@ -48,6 +61,7 @@ class WeightedPoints {
 
  private:
   size_t first_above(double value, size_t from) const;
+  static size_t nearest_level(std::span<const double> levels, double value);
   void take_all(const FitData& data);
   void take_bins(const FitData& data, int relative_bits);
   void append(double w, double wx, double wxx);

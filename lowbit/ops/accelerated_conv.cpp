@@ -55,7 +55,7 @@ class ImageConvolution {
     const dnnl::convolution_forward::desc description(dnnl::prop_kind::forward_inference,
                                                       dnnl::algorithm::convolution_direct, blocked ? any_x : x_, any_w,
                                                       bias_, blocked ? any_y : y_, strides, dilations, begins, ends);
-    primitive_desc_ = {description, onednn::cpu_engine()};
+    primitive_desc_ = {description, onednn::own_scratchpad(), onednn::cpu_engine()};
     primitive_ = dnnl::convolution_forward(primitive_desc_);
   }
 
@@ -70,7 +70,9 @@ class ImageConvolution {
     const bool direct = primitive_desc_.dst_desc() == y_;
     memory plain(y_, onednn::cpu_engine(), y);
     memory target = direct ? plain : memory(primitive_desc_.dst_desc(), onednn::cpu_engine());
+    const memory scratchpad(primitive_desc_.scratchpad_desc(), onednn::cpu_engine());
     primitive_.execute(stream, {{DNNL_ARG_SRC, source},
+                                {DNNL_ARG_SCRATCHPAD, scratchpad},
                                 {DNNL_ARG_WEIGHTS, weights},
                                 {DNNL_ARG_BIAS, memory(bias_, onednn::cpu_engine(), const_cast<float*>(bias))},
                                 {DNNL_ARG_DST, target}});

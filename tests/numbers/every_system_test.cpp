@@ -295,6 +295,28 @@ TEST(EverySystem, EveryInstructionSetGivesTheSameCodesAndValues) {
   }
 }
 
+// Parameters may come from a damaged file: any floats at all must give codes of the range, and never undefined
+// behaviour.
+TEST(EverySystem, MadParametersGiveCodesOfTheRange) {
+  const std::vector<float> mad = {0, -1, NAN, INFINITY, -INFINITY, 1e38f, 1e-45f, -3e9f};
+  for (const NumberFormat& format : all_formats()) {
+    const CodeRange range = format.system->codes(format);
+    Fitted fitted(format, {1, -2, 3}, FitRule::minmax);
+    for (float value : mad)
+      for (size_t at = 0; at <= std::min<size_t>(fitted.params.size(), 5); ++at) {
+        Fitted broken = fitted;
+        if (at < broken.params.size())
+          broken.params[at] = value;
+        else
+          std::fill(broken.params.begin(), broken.params.end(), value);
+        for (int32_t code : broken.codes({0, 1, -1, NAN, INFINITY, 1e30f})) {
+          ASSERT_TRUE(code >= range.min && code <= range.max) << to_string(format);
+          broken.value(code);
+        }
+      }
+  }
+}
+
 RC_GTEST_PROP(EverySystem, ValuesSurviveAnyDataAndAnyCode, ()) {
   static const std::vector<NumberFormat> formats = all_formats();
   const NumberFormat& format = *rc::gen::elementOf(formats);

@@ -60,8 +60,13 @@ constexpr std::array kNewOperators = {
     NewOperator{"TensorScatter", 24},
 };
 
+/// Reductions whose axes were an attribute until opset 17.
+constexpr std::array<std::string_view, 9> kReductions = {"ReduceL1",        "ReduceL2",   "ReduceLogSum",
+                                                         "ReduceLogSumExp", "ReduceMax",  "ReduceMean",
+                                                         "ReduceMin",       "ReduceProd", "ReduceSumSquare"};
+
 bool is_reduction_with_axes(const Node& node) {
-  return node.op.starts_with("Reduce") && node.op != "ReduceSum" && node.domain.empty();
+  return node.domain.empty() && std::find(kReductions.begin(), kReductions.end(), node.op) != kReductions.end();
 }
 
 bool axes_are_sayable(const Graph& graph, const Node& node) {
@@ -149,7 +154,7 @@ Node as_opset_17(const Graph& graph, Node node) {
   if (is_reduction_with_axes(node)) {
     if (const Tensor* axes = graph.constant(node.input(1)); axes && axes->count() > 0)
       node.attributes["axes"] = to_int64(*axes);
-    node.inputs.resize(1);
+    if (node.inputs.size() > 1) node.inputs.resize(1);
     node.attributes.erase("noop_with_empty_axes");
   } else if (node.op == "Split") {
     node.attributes.erase("num_outputs");
