@@ -168,7 +168,7 @@ class Comparer {
 
   static void add_statistics(ValueSums& sums, const Tensor& wanted, const Tensor& made,
                              const Quantization* quantization) {
-    const Interval range = quantization ? representable_range(*quantization) : Interval{-INFINITY, INFINITY};
+    const Interval range = quantization ? unclipped_range(*quantization) : Interval{-INFINITY, INFINITY};
     const auto x = wanted.values<float>(), y = made.values<float>();
     for (const float v : x) {
       sums.low = std::min<double>(sums.low, v);

@@ -334,7 +334,8 @@ class Digits(CliTest):
         self.assertGreater(report["output"]["sqnr_db"], 15)
         for layer in report["layers"]:
             self.assertGreater(layer["sqnr_db"], 10, layer)
-            self.assertGreaterEqual(layer["local"]["sqnr_db"], layer["sqnr_db"] - 3, layer)
+            local = layer["local"]["sqnr_db"]  # null: exact
+            self.assertTrue(local is None or local >= layer["sqnr_db"] - 3, layer)
 
     def test_run_writes_what_it_computes(self):
         one = self.folder / "one.npy"
