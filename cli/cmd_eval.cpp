@@ -41,6 +41,7 @@ int run_eval(const Arguments& rest) {
     return 0;
   }
   if (!line.quiet) note(description);
+  if (!line.quiet && !evaluations[0].note.empty()) note(evaluations[0].note);
   print(evaluations_text(evaluations));
   return 0;
 }

@@ -54,11 +54,12 @@ void append(Batch& batch, Batch more) {
 /// would not stand for all.
 class CalibrationSamples {
  public:
-  CalibrationSamples(const Graph& graph, const DataSet& data, int64_t wanted, Progress progress)
+  CalibrationSamples(const Graph& graph, const DataSet& data, int64_t wanted, ThreadPool& threads, Progress progress)
       : graph_(graph),
         data_(data),
         count_(std::min(wanted, data.size())),
         batch_(calibration_batch(graph, data)),
+        threads_(threads),
         progress_(std::move(progress)) {}
 
   int64_t count() const { return count_; }
@@ -74,7 +75,7 @@ class CalibrationSamples {
         const int64_t at = position(next + i);
         int64_t run = 1;
         while (i + run < n && position(next + i + run) == at + run) ++run;
-        append(batch, data_.read(at, run));
+        append(batch, data_.read(at, run, &threads_));
         i += run;
       }
       next += n;
@@ -88,6 +89,7 @@ class CalibrationSamples {
   const Graph& graph_;
   const DataSet& data_;
   int64_t count_, batch_;
+  ThreadPool& threads_;
   Progress progress_;
 };
 
@@ -151,7 +153,7 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
 
   std::optional<CalibrationSamples> samples;
   if (data && needs_statistics(placement)) {
-    samples.emplace(float_graph, *data, recipe.samples, progress);
+    samples.emplace(float_graph, *data, recipe.samples, threads, progress);
     result.samples = samples->count();
     result.statistics = calibrate(float_graph, samples->source(), threads, observed(float_graph, placement, recipe));
     result.statistics.model_fingerprint = fingerprint(float_graph);

@@ -166,6 +166,7 @@ double latency_ms(const Model& model, const DataSet& data, Executor& executor) {
   return median(times);
 }
 
+/// Throws Error{bad_file} if the labels cannot be the model's.
 void check_labels(const std::vector<int64_t>& labels, int64_t samples, int64_t classes) {
   if (static_cast<int64_t>(labels.size()) != samples)
     throw Error(ErrorCode::bad_file,
@@ -214,7 +215,8 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
   if (model.graph.outputs.empty()) throw Error(ErrorCode::bad_file, "the model has no output", file);
   Executor executor(model.graph, threads);
   EvaluateRun run;
-  ClassificationScores scores;
+  std::optional<ClassificationScores> scores;
+  if (data.has_labels()) scores.emplace();
   ErrorAccumulator output_error, target_error;
   std::optional<RowReader> reference_rows;
   if (reference) reference_rows.emplace(reference->outputs);
@@ -228,9 +230,17 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
     for (int64_t i = 0; i < rows.dim(0); ++i)
       run.predictions.push_back(
           decide(rows.values<float>().subspan(static_cast<size_t>(i * rows.dim(1)), static_cast<size_t>(rows.dim(1)))));
-    if (data.has_labels() && !batch.labels.empty()) {
-      check_labels(batch.labels, rows.dim(0), rows.dim(1));
-      scores.add(rows, batch.labels);
+    if (scores && !batch.labels.empty()) {
+      try {
+        check_labels(batch.labels, rows.dim(0), rows.dim(1));
+        scores->add(rows, batch.labels);
+      } catch (const Error& error) {
+        // Folders of another task's classes are still pictures to compare models on; labels that the user named must
+        // fit.
+        if (data.labels_are_given()) throw;
+        run.evaluation.note = "labels from folder names are left out: " + error.message();
+        scores.reset();
+      }
     } else if (batch.targets && batch.targets->count() == rows.count()) {
       has_targets = true;
       target_error.add(to_float32(*batch.targets).reshaped(rows.dims()), rows);
@@ -246,7 +256,7 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
   evaluation.engine = is_low_bit(model.graph) ? "lowbit integer" : "lowbit float";
   evaluation.samples = size;
   evaluation.file_bytes = model.file_bytes;
-  if (scores.samples() > 0) evaluation.metrics = scores.metrics();
+  if (scores && scores->samples() > 0) evaluation.metrics = scores->metrics();
   if (has_targets) {
     const double rmse = std::sqrt(target_error.result().mse);
     evaluation.metrics["rmse"] = {rmse, {rmse, rmse}};

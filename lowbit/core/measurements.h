@@ -62,6 +62,7 @@ struct ModelEvaluation {
   std::map<std::string, Metric> metrics;  ///< accuracy, top5, precision, recall, f1, agreement ...
   double latency_ms_median = 0;
   int64_t file_bytes = 0;
+  std::string note;  ///< what the reader must know of these figures; "" if nothing
 };
 
 struct BenchResult {

@@ -52,6 +52,9 @@ class DataSet {
   /// differ in size after preprocessing, or for NaN and infinity; Error{bad_argument} for samples that do not exist.
   virtual Batch read(int64_t begin, int64_t count, ThreadPool* threads = nullptr) const = 0;
   virtual bool has_labels() const = 0;
+  /// True if the user named the labels (--labels, --classes, an array `labels`); false if they are guessed from folder
+  /// names.
+  virtual bool labels_are_given() const { return true; }
   /// Class names by number; empty if unknown.
   virtual const std::vector<std::string>& class_names() const = 0;
   /// Name of a sample for reports: file in the archive, or "row 17".

@@ -16,7 +16,8 @@ class PictureSet : public DataSet {
       : files_(std::move(files)),
         path_(path),
         preprocess_(options.preprocess.value_or(Preprocess{})),
-        order_(static_cast<int64_t>(files_.names().size()), options, path) {
+        order_(static_cast<int64_t>(files_.names().size()), options, path),
+        labels_are_given_(!options.labels.empty() || !options.classes.empty()) {
     const std::optional<ClassList> list = find_class_list(path, options.classes);
     labels_ = load_labels(options, static_cast<int64_t>(files_.names().size()));
     if (labels_.empty()) {
@@ -30,6 +31,7 @@ class PictureSet : public DataSet {
 
   int64_t size() const override { return order_.size(); }
   bool has_labels() const override { return !labels_.empty(); }
+  bool labels_are_given() const override { return labels_are_given_; }
   const std::vector<std::string>& class_names() const override { return names_; }
   std::string sample_name(int64_t index) const override {
     order_.check(index, 1);
@@ -89,6 +91,7 @@ class PictureSet : public DataSet {
   std::string path_;
   Preprocess preprocess_;
   SampleOrder order_;
+  bool labels_are_given_;
   LabelArray labels_;
   std::vector<std::string> names_;
 };

@@ -150,10 +150,7 @@ Picture<T> centre_crop(const Picture<T>& picture, int64_t width, int64_t height)
     throw Error(ErrorCode::bad_argument,
                 fmt::format("crop={}x{} is larger than the picture of {}x{} (put short= or resize= before it)", width,
                             height, picture.width, picture.height));
-  const auto border = [](int64_t spare) {
-    return static_cast<int64_t>(std::nearbyint(static_cast<double>(spare) / 2));
-  };
-  return crop(picture, border(picture.width - width), border(picture.height - height), width, height);
+  return crop(picture, (picture.width - width) / 2, (picture.height - height) / 2, width, height);
 }
 
 template <typename T>

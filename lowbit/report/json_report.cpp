@@ -51,7 +51,8 @@ Json to_json(const ModelEvaluation& evaluation) {
           {"metrics", std::move(metrics)},
           {"ci95", std::move(intervals)},
           {"latency_ms_median", json_number(evaluation.latency_ms_median)},
-          {"file_bytes", evaluation.file_bytes}};
+          {"file_bytes", evaluation.file_bytes},
+          {"note", evaluation.note}};
 }
 
 Json to_json(const LayerError& layer) {

