@@ -78,6 +78,8 @@ std::string accuracy_card(const HtmlReport& report, const std::string& name) {
   const Metric* reference = metric_of(report.float_evaluation, name);
   const Metric* other = metric_of(report.low_bit_evaluation, name);
   if (!other) return "";
+  std::string heading = name;
+  heading[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(heading[0])));
   const std::string samples = fmt::format("{} samples, 95 % interval", with_commas(report.low_bit_evaluation->samples));
   if (!reference || !is_share(name))
     return card(heading, escape_html(is_share(name) ? percent_text(other->value) : metric_text(name, *other)), samples);

@@ -1,5 +1,7 @@
 #include "lowbit/api/runner.h"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "lowbit/base/error.h"
@@ -27,7 +29,7 @@ class Rows : public DataSet {
   Rows(std::vector<float> values, std::vector<int64_t> labels)
       : values_(std::move(values)), labels_(std::move(labels)) {}
   int64_t size() const override { return static_cast<int64_t>(values_.size()) / 3; }
-  Batch read(int64_t begin, int64_t count) const override {
+  Batch read(int64_t begin, int64_t count, ThreadPool*) const override {
     Batch batch;
     const std::vector<float> part(values_.begin() + begin * 3, values_.begin() + (begin + count) * 3);
     batch.inputs.emplace_back("", Tensor::from<float>({count, 3}, part));
