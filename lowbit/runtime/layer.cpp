@@ -90,14 +90,10 @@ void finish(const IntegerLayer& layer, const Acc* acc, int64_t stride, int64_t f
             static_cast<float>(static_cast<double>(row[c]) * layer.scales[static_cast<size_t>(first + c)]);
       continue;
     }
-    if constexpr (std::is_same_v<Acc, int32_t>) {
-      requantize_row(row, factors, channels, layer.codes, layer.wide(), codes.data());
+    requantize_row(row, factors, channels, layer.codes, codes.data());
+    if constexpr (std::is_same_v<Acc, int32_t>)
       if (clipped)
         *clipped += count_clipped(row, factors, channels, layer.codes.zero_point, layer.counted.min, layer.counted.max);
-    } else {
-      for (int64_t c = 0; c < channels; ++c)
-        codes[static_cast<size_t>(c)] = requantize(row[c], factors[c], layer.codes);
-    }
     switch (out.dtype) {
       case DType::uint8:
         store_row(reinterpret_cast<uint8_t*>(out.data) + at, codes.data());
@@ -168,8 +164,8 @@ std::optional<IntegerLayer> make_integer_layer(const LowerContext& context, cons
     constexpr int32_t kOpen = 1 << 30;
     if (layer.codes.low > layer.counted.min || activation.low >= 0) layer.counted.min = -kOpen;
     if (layer.codes.high < layer.counted.max) layer.counted.max = kOpen;
-    for (double s : layer.scales)
-      layer.factors.push_back(static_cast<float>(s / static_cast<double>(y->linear_at(0).scale)));
+    const float output_scale = y->linear_at(0).scale;
+    for (double s : weight_scales) layer.factors.push_back(input.scale * static_cast<float>(s) / output_scale);
   } else if (activation.node >= 0) {
     return why = "its activation's result has no linear annotation", std::nullopt;
   }

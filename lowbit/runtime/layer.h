@@ -16,7 +16,7 @@ struct IntegerLayer {
   std::vector<int16_t> weights;  ///< channels x k
   std::vector<int32_t> bias;     ///< B[c], empty if there is none
   std::vector<double> scales;    ///< s_x * s_w[c]
-  std::vector<float> factors;    ///< m[c] = float32(s_x * s_w[c] / s_y); empty if the output is float
+  std::vector<float> factors;    ///< m[c] = s_x * s_w[c] / s_y in float32; empty if the output is float
   int32_t input_zero_point = 0;
   int32_t input_span = 0;              ///< max |x - z_x|
   int32_t weight_span = 0;             ///< max |w - z_w|
@@ -25,7 +25,6 @@ struct IntegerLayer {
   OutputCodes codes;
   CodeRange counted;  ///< results outside are saturation; a side that a fused activation cuts on purpose is open
 
-  bool wide() const { return accumulator_bound >= kExactAccumulator; }
   bool needs_64_bits() const { return accumulator_bound > INT32_MAX; }
 };
 

@@ -25,12 +25,27 @@ int32_t requantize_exact(int64_t acc, float m, OutputCodes out) {
   return product > out.high ? out.high : static_cast<int32_t>(product);
 }
 
-void requantize_row(const int32_t* acc, const float* m, int64_t n, OutputCodes out, bool wide, int32_t* codes) {
-  if (wide) {
-    for (int64_t i = 0; i < n; ++i) codes[i] = requantize(acc[i], m[i], out);
-  } else {
-    for (int64_t i = 0; i < n; ++i) codes[i] = to_code(static_cast<double>(acc[i]) * static_cast<double>(m[i]), out);
+namespace {
+
+template <typename Acc>
+void requantize_any(const Acc* acc, const float* m, int64_t n, OutputCodes out, int32_t* codes) {
+  // The limits are integers, so clamping first is the same; it keeps x within the reach of the rounding by addition
+  // (|x| < 2^22).
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23
+  const auto low = static_cast<float>(out.low - out.zero_point), high = static_cast<float>(out.high - out.zero_point);
+  for (int64_t i = 0; i < n; ++i) {
+    const float x = std::min(std::max(static_cast<float>(acc[i]) * m[i], low), high);
+    codes[i] = static_cast<int32_t>((x + kShift) - kShift) + out.zero_point;
   }
+}
+
+}  // namespace
+
+void requantize_row(const int32_t* acc, const float* m, int64_t n, OutputCodes out, int32_t* codes) {
+  requantize_any(acc, m, n, out, codes);
+}
+void requantize_row(const int64_t* acc, const float* m, int64_t n, OutputCodes out, int32_t* codes) {
+  requantize_any(acc, m, n, out, codes);
 }
 
 int64_t count_clipped(const int32_t* acc, const float* m, int64_t n, int32_t zero_point, int32_t qmin, int32_t qmax) {

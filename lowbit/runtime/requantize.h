@@ -38,8 +38,10 @@ inline int32_t requantize(int64_t acc, float m, OutputCodes out) {
   return requantize_exact(acc, m, out);
 }
 
-/// A row of n accumulators with one factor each; `wide` false promises that all are below kExactAccumulator.
-void requantize_row(const int32_t* acc, const float* m, int64_t n, OutputCodes out, bool wide, int32_t* codes);
+/// Accumulators of a layer: clamp(rne(fl32(acc) * m) + z) in float32 arithmetic, as integer engines do it, so that
+/// their results agree bit for bit.
+void requantize_row(const int32_t* acc, const float* m, int64_t n, OutputCodes out, int32_t* codes);
+void requantize_row(const int64_t* acc, const float* m, int64_t n, OutputCodes out, int32_t* codes);
 
 /// Number of the n codes' unclamped values that lay outside [qmin, qmax].
 int64_t count_clipped(const int32_t* acc, const float* m, int64_t n, int32_t zero_point, int32_t qmin, int32_t qmax);

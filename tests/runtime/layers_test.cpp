@@ -27,12 +27,11 @@ int32_t code_of(float x, LinearParams p, CodeRange r) {
   return static_cast<int32_t>(std::min(std::max(q, static_cast<float>(r.min)), static_cast<float>(r.max)));
 }
 
-/// clamp(rne(acc * m) + z) in long double, which is exact for these sizes.
-int32_t requantized(int64_t acc, double ratio, LinearParams out, CodeRange r, int32_t low) {
-  const long double exact = static_cast<long double>(acc) * static_cast<long double>(static_cast<float>(ratio));
-  const long double q = std::nearbyintl(exact) + out.zero_point;
-  const auto lowest = static_cast<long double>(std::max(r.min, low));
-  return static_cast<int32_t>(std::min<long double>(std::max(q, lowest), r.max));
+/// clamp(rne(fl32(acc) * m) + z) in float32.
+int32_t requantized(int64_t acc, float m, LinearParams out, CodeRange r, int32_t low) {
+  const double q = static_cast<double>(std::nearbyintf(static_cast<float>(acc) * m)) + out.zero_point;
+  const auto lowest = static_cast<double>(std::max(r.min, low));
+  return static_cast<int32_t>(std::min<double>(std::max(q, lowest), r.max));
 }
 
 struct BuiltConv {
@@ -86,7 +85,7 @@ std::vector<int32_t> definition(const BuiltConv& c, const ConvCase& spec, const 
                 acc += static_cast<int64_t>(code_of(xv, px, qx.codes()) - px.zero_point) *
                        wq.data<int32_t>()[((o * g.in_channels + i) * h.kernel + kh) * v.kernel + kw];
               }
-          result.push_back(requantized(acc, sx * sw / static_cast<double>(py.scale), py, qy.codes(),
+          result.push_back(requantized(acc, px.scale * qw.linear_at(o).scale / py.scale, py, qy.codes(),
                                        spec.relu ? py.zero_point : INT32_MIN));
         }
   return result;

@@ -48,17 +48,26 @@ TEST(Requantize, ExtremesSaturateInsteadOfWrapping) {
   }
 }
 
-TEST(Requantize, RowsEqualSingles) {
+TEST(Requantize, LayerRowsAreFloat32ArithmeticRoundedToEven) {
   Random random(5);
   std::vector<int32_t> acc(1001), codes(1001);
+  std::vector<int64_t> wide(1001);
   std::vector<float> m(1001);
   for (size_t i = 0; i < acc.size(); ++i) {
-    acc[i] = static_cast<int32_t>(random.bits());
-    m[i] = static_cast<float>(random.uniform() * 1e-6);
+    acc[i] = static_cast<int32_t>(random.bits()) >> random.below(24);
+    m[i] = i % 3 == 0 ? std::ldexp(1.0f, -static_cast<int>(random.below(8)))
+                      : static_cast<float>(random.uniform() * 1e-3);  // powers of two make ties
+    wide[i] = acc[i];
   }
   const OutputCodes out{3, 0, 255};
-  requantize_row(acc.data(), m.data(), 1001, out, /*wide=*/true, codes.data());
-  for (size_t i = 0; i < acc.size(); ++i) ASSERT_EQ(codes[i], oracle(acc[i], m[i], out));
+  const auto expected = [&](size_t i) {
+    const float rounded = std::nearbyintf(static_cast<float>(acc[i]) * m[i]);
+    return static_cast<int32_t>(std::min(std::max(rounded + 3.0f, 0.0f), 255.0f));
+  };
+  requantize_row(acc.data(), m.data(), 1001, out, codes.data());
+  for (size_t i = 0; i < acc.size(); ++i) ASSERT_EQ(codes[i], expected(i)) << acc[i] << " * " << m[i];
+  requantize_row(wide.data(), m.data(), 1001, out, codes.data());
+  for (size_t i = 0; i < acc.size(); ++i) ASSERT_EQ(codes[i], expected(i));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ struct Operand {
   ValueId id;
   std::optional<Tensor> constant;
   int32_t zero_point;
-  double scale;
+  float scale;
   const Tensor& tensor(const Frame& frame) const { return constant ? *constant : frame.at(id); }
 };
 
@@ -59,15 +59,20 @@ std::vector<int32_t> spread(const Operand& operand, const Tensor& codes, const D
 struct BinaryStep {
   enum class Kind { sum, product } kind;
   Operand a, b;
-  double factor_a, factor_b;  ///< product: factor_a alone
+  /// Sum: y = rne(fl32(a * factor_a + fl32(b * factor_b + fixed))) on codes as they are. Product: (a - z_a) (b - z_b)
+  /// factor_a, rounded once.
+  double factor_a, factor_b, fixed;
   OutputCodes codes;
   CodeRange range;
   DType dtype;
   ValueId y;
 
+  /// The result before rounding, from codes minus their zero points; sums include the result's zero point. Products of
+  /// codes and float32 factors are exact in double, so each conversion to float is one fused multiply-add.
   double value(int32_t u, int32_t v) const {
-    return kind == Kind::sum ? u * factor_a + v * factor_b
-                             : static_cast<double>(static_cast<int64_t>(u) * v) * factor_a;
+    if (kind == Kind::product) return static_cast<double>(static_cast<int64_t>(u) * v) * factor_a;
+    const float inner = static_cast<float>(static_cast<double>(v + b.zero_point) * factor_b + fixed);
+    return static_cast<float>(static_cast<double>(u + a.zero_point) * factor_a + static_cast<double>(inner));
   }
 
   void run(Frame& frame) const {
@@ -75,14 +80,14 @@ struct BinaryStep {
     const Dims dims = broadcast_dims(ta.dims(), tb.dims());
     const std::vector<int32_t> u = spread(a, ta, dims), v = spread(b, tb, dims);
     Tensor out = Tensor::uninitialized(dtype, dims);
-    out.mutable_raw();
-    const double low = range.min - codes.zero_point - 0.5, high = range.max - codes.zero_point + 0.5;
+    const OutputCodes limits{kind == Kind::sum ? 0 : codes.zero_point, codes.low, codes.high};
+    const double low = range.min - limits.zero_point - 0.5, high = range.max - limits.zero_point + 0.5;
     const int64_t n = out.count();
     std::vector<int32_t> result(static_cast<size_t>(n));
     std::vector<int64_t> clipped(static_cast<size_t>(n / kBlock + 1), 0);
     frame.threads.parallel_blocks(n, kBlock, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        result[static_cast<size_t>(i)] = to_code(value(u[static_cast<size_t>(i)], v[static_cast<size_t>(i)]), codes);
+        result[static_cast<size_t>(i)] = to_code(value(u[static_cast<size_t>(i)], v[static_cast<size_t>(i)]), limits);
       if (frame.clipped)
         for (int64_t i = begin; i < end; ++i) {
           const double x = value(u[static_cast<size_t>(i)], v[static_cast<size_t>(i)]);
@@ -103,13 +108,17 @@ std::optional<Step> make_binary(const LowerContext& context, int32_t n, BinarySt
   if (!y) return why = "its result stays float", std::nullopt;
   const auto a = make_operand(context, node.input(0), why), b = make_operand(context, node.input(1), why);
   if (!a || !b) return std::nullopt;
-  BinaryStep made{kind, *a, *b, 0, 0, output_codes(*y, activation), y->codes(), code_dtype(*y), activation.output};
-  const double scale = y->linear_at(0).scale;
+  BinaryStep made{kind, *a, *b, 0, 0, 0, output_codes(*y, activation), y->codes(), code_dtype(*y), activation.output};
+  const float scale = y->linear_at(0).scale;
   if (kind == BinaryStep::Kind::sum) {
-    made.factor_a = static_cast<float>(a->scale / scale);
-    made.factor_b = static_cast<float>(b->scale / scale) * (node.is("Sub") ? -1.0 : 1.0);
+    const float ratio_a = a->scale / scale, ratio_b = b->scale / scale * (node.is("Sub") ? -1.0f : 1.0f);
+    const auto offset_b = static_cast<double>(ratio_b * static_cast<float>(b->zero_point));
+    const auto offsets = static_cast<float>(static_cast<double>(ratio_a) * a->zero_point + offset_b);
+    made.factor_a = ratio_a;
+    made.factor_b = ratio_b;
+    made.fixed = static_cast<float>(made.codes.zero_point) - offsets;
   } else {
-    made.factor_a = static_cast<float>(a->scale * b->scale / scale);
+    made.factor_a = a->scale * b->scale / scale;
   }
   if (activation.low >= 0) made.range.min = -(1 << 30);
   Step step;

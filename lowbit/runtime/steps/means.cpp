@@ -13,14 +13,14 @@ namespace {
 struct MeanStep {
   ValueId x, y;
   int32_t zero_point;
-  double ratio;  ///< s_x / s_y
+  float input_scale, output_scale;
   OutputCodes codes;
   DType dtype;
   bool keep_dims = true;
   const Node* window = nullptr;  ///< AveragePool; null: the mean over everything spatial
 
   int32_t mean(int64_t sum, int64_t n) const {
-    return requantize(sum, static_cast<float>(ratio / static_cast<double>(n)), codes);
+    return requantize(sum, input_scale / (output_scale * static_cast<float>(n)), codes);
   }
 
   void run(Frame& frame) const {
@@ -115,7 +115,8 @@ std::optional<Step> make_mean_step(const LowerContext& context, int32_t n, std::
   MeanStep made{node.inputs[0],
                 node.outputs[0],
                 x->linear_at(0).zero_point,
-                static_cast<double>(x->linear_at(0).scale) / static_cast<double>(y->linear_at(0).scale),
+                x->linear_at(0).scale,
+                y->linear_at(0).scale,
                 output_codes(*y, {}),
                 code_dtype(*y),
                 node.attr_int("keepdims", 1) != 0,

@@ -98,8 +98,8 @@ std::optional<Step> make_concat_step(const LowerContext& context, int32_t n, std
       parts->push_back({id, quantize_activation(*y, to_float32(*constant)), true, 0, 1});
       continue;
     }
-    const double factor = static_cast<double>(x->linear_at(0).scale) / static_cast<double>(y->linear_at(0).scale);
-    parts->push_back({id, std::nullopt, same_codes(*x, *y), x->linear_at(0).zero_point, static_cast<float>(factor)});
+    const float factor = x->linear_at(0).scale / y->linear_at(0).scale;
+    parts->push_back({id, std::nullopt, same_codes(*x, *y), x->linear_at(0).zero_point, factor});
     slots.push_back(id);
   }
   Step step = code_step(context, n, *y, std::move(slots));

@@ -30,9 +30,7 @@ struct ProductStep {
     layer.weight_span = static_cast<int32_t>(std::min<int64_t>(span, INT32_MAX / 2));
     const double scale = static_cast<double>(pa.scale) * static_cast<double>(pb.scale);
     layer.scales.assign(static_cast<size_t>(channels), scale);
-    if (output)
-      layer.factors.assign(static_cast<size_t>(channels),
-                           static_cast<float>(scale / static_cast<double>(output->linear_at(0).scale)));
+    if (output) layer.factors.assign(static_cast<size_t>(channels), pa.scale * pb.scale / output->linear_at(0).scale);
     return layer;
   }
 
