@@ -248,6 +248,7 @@ class Verifier {
     for (size_t run = 0; run < outputs_.size(); ++run)
       for (size_t i = 0; i < model_.graph.outputs.size(); ++i)
         result.probes_change_outputs |= !identical(load_npy(array("out", run, i)), load_npy(array("probed", run, i)));
+    if (result.probes_change_outputs) result.probed = compare_outputs("probed");
     for (const auto& [op, count] : theirs.at("float_nodes").items()) result.float_nodes[op] = count.get<int64_t>();
     result.integer_nodes = theirs.at("integer_nodes").get<int64_t>();
     return result;
