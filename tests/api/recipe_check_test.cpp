@@ -57,8 +57,10 @@ TEST(Catalogue, EveryRowHasACellForEachHeadingAndASummary) {
     for (const auto& row : catalogue.rows) {
       ASSERT_EQ(row.size(), catalogue.headings.size()) << topic;
       EXPECT_FALSE(row[0].empty()) << topic;
-      for (size_t i = 0; i < row.size(); ++i)
-        if (catalogue.headings[i] == "summary") EXPECT_FALSE(row[i].empty()) << topic << " " << row[0];
+      for (size_t i = 0; i < row.size(); ++i) {
+        const bool empty_summary = catalogue.headings[i] == "summary" && row[i].empty();
+        EXPECT_FALSE(empty_summary) << topic << " " << row[0];
+      }
     }
   }
   EXPECT_THROW(read_catalogue("op"), Error);
