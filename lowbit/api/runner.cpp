@@ -56,6 +56,10 @@ Tensor fit_shape(const Value& value, const Tensor& given) {
     with_batch.insert(with_batch.begin(), 1);
     if (fits(with_batch, shape)) return given.reshaped(with_batch);
   }
+  if (given.rank() == static_cast<int64_t>(shape.size()) + 1 && given.dim(0) == 1) {  // one sample of stacked states
+    const Dims alone(given.dims().begin() + 1, given.dims().end());
+    if (fits(alone, shape)) return given.reshaped(alone);
+  }
   const bool one_at_a_time = !shape.empty() && shape[0].known() && *shape[0].size == 1 &&
                              given.rank() == static_cast<int64_t>(shape.size()) && given.dim(0) > 1;
   throw Error(ErrorCode::bad_argument, fmt::format("input '{}' was given as {}, the model expects {} ({})",

@@ -22,7 +22,11 @@ std::string annotation_text(const Graph& graph, ValueId id) {
 /// Shapes for one sample, by value; absent where inference cannot tell.
 std::vector<std::optional<Dims>> sample_shapes(const Graph& graph) {
   Graph bound = graph;
-  bind_symbols(bound, {}, /*fallback=*/1);
+  try {
+    bind_symbols(bound, {}, /*fallback=*/1);
+  } catch (const Error&) {
+    bound = graph;  // a network that does not take size 1 along some free dimension: count what is known without
+  }
   std::vector<std::optional<Dims>> shapes;
   for (const Value& value : bound.values) {
     if (value.constant)
@@ -41,6 +45,19 @@ int64_t macs_of(const Graph& graph, const Node& node, const std::vector<std::opt
     return result;
   };
   return multiply_adds(graph, node, dims_of(node.inputs), dims_of(node.outputs));
+}
+
+/// Bytes of the float constants inside the subgraphs of a node; they are not looked into, so they stay as they are.
+int64_t subgraph_weight_bytes(const Node& node) {
+  int64_t total = 0;
+  for (const auto& [key, attribute] : node.attributes)
+    if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute)) {
+      for (const Value& value : (*body)->values)
+        if (value.constant && is_float(value.constant->dtype()))
+          total += static_cast<int64_t>(value.constant->byte_size());
+      for (const Node& inner : (*body)->nodes) total += subgraph_weight_bytes(inner);
+    }
+  return total;
 }
 
 TensorError weight_error(const Quantization& quantization, const Tensor& weight) {
@@ -95,6 +112,11 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
       decision.weights = annotation_text(graph, node.inputs[i]);
       if (quantization && constant->dtype() == DType::float32)
         decision.weight_error = weight_error(*quantization, *constant);
+    }
+    if (const int64_t inner = subgraph_weight_bytes(node); inner > 0) {
+      decision.float_weight_bytes += inner;
+      decision.weight_bytes += inner;
+      bytes += inner;
     }
     if (statistics && node.output() != kNone) {
       const auto seen =
