@@ -86,7 +86,7 @@ void evaluate_both(const QuantizeOptions& options, const CommandLine& line, cons
 
 void measure_layers(const QuantizeOptions& options, const CommandLine& line, const Model& model, ThreadPool& threads,
                     Outcome& outcome) {
-  DataFlags flags = options.data;
+  DataFlags flags = calibration_flags(options);
   flags.limit = std::min(flags.limit.value_or(kReportSamples), kReportSamples);
   const auto data = open_data_for(options.model, flags);
   ProgressBar bar(line.quiet, static_cast<double>(data->size()), "samples");
@@ -171,7 +171,7 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   outcome.float_bytes = model.file_bytes;
   std::unique_ptr<DataSet> data, eval_data;
   if (options.data.given()) {
-    data = open_data_for(options.model, options.data, recipe.seed);
+    data = open_data_for(options.model, calibration_flags(options), recipe.seed);
     outcome.data_description = data->describe();
   }
   if (!options.eval_data.empty()) {  // opened now, so that data that do not fit fail before anything is written

@@ -133,8 +133,8 @@ int run_run(const Arguments& rest) {
   for (const std::string& argument : outputs)
     check_writable(parse_named(argument, port_names(model.graph, model.graph.outputs)).path);
   ThreadPool threads(line.threads);
-  const NamedTensors bound = bind_inputs(model.graph, read_inputs(model.graph, inputs));
-  const NamedTensors results = Executor(model.graph, threads).run(bound);
+  Executor executor(model.graph, threads);  // before the inputs: operators that cannot run are the first thing to know
+  const NamedTensors results = executor.run(bind_inputs(model.graph, read_inputs(model.graph, inputs)));
   write_outputs(model.graph, results, outputs);
   Json json = Json::array();
   std::string text;

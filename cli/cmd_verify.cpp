@@ -45,6 +45,7 @@ Json to_json(const std::string& file, const VerifyResult& result, bool passed) {
           {"top1_agreement", json_number(result.top1_agreement)},
           {"outputs", differences_json(result.outputs)},
           {"outputs_unfused", differences_json(result.unfused)},
+          {"outputs_with_layers", differences_json(result.probed)},
           {"layers", differences_json(result.layers)},
           {"layers_change_outputs", result.probes_change_outputs},
           {"float_nodes", std::move(floats)},
@@ -62,6 +63,7 @@ std::string to_text(const VerifyResult& result, double most_steps, bool passed) 
   Table table({{""}, {"value"}, {"step", kRight}, {"max steps", kRight}, {"different", kRight}, {"elements", kRight}});
   add_rows(table, "output", result.outputs);
   add_rows(table, "output, unfused", result.unfused);
+  add_rows(table, "output, with layers", result.probed);
   add_rows(table, "layer", result.layers);
   std::vector<std::string> floats;
   for (const auto& [op, count] : result.float_nodes) floats.push_back(fmt::format("{} x {}", count, printable(op, 60)));

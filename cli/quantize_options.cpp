@@ -4,13 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/api/recipe_check.h"
 #include "lowbit/api/recipe_file.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
-#include "lowbit/methods/method.h"
-#include "lowbit/numbers/granularity.h"
-#include "lowbit/numbers/number_system.h"
-#include "lowbit/observe/range.h"
 
 namespace lowbit::cli {
 namespace {
@@ -23,38 +20,6 @@ void refuse_later(const char* option, const std::optional<std::string>& value) {
         fmt::format("{} belongs to the automatic mode, which is not available in this version (choose --weights, "
                     "--activations and --method yourself; --eval-data shows what was lost)",
                     option));
-}
-
-void check_number_system(const char* option, const std::string& name) {
-  if (name == "none") return;
-  try {
-    parse_number_format(name);
-  } catch (const Error& error) {
-    refuse(fmt::format("{}: {}; other systems are not available in this version (lowbit list numbers)", option,
-                       error.what()));
-  }
-}
-
-void check_method(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Method* method : method_table()) known.emplace_back(method->name);
-  if (std::find(known.begin(), known.end(), name) == known.end())
-    refuse(fmt::format("method {} is not available in this version (available: {})", printable(name, 60),
-                       known.empty() ? "none" : join(known, ", ")));
-}
-
-void check_rounding(const std::string& text) {
-  const bool stochastic = text.starts_with("stochastic:") && parse_int(std::string_view(text).substr(11));
-  if (text != "nearest" && !stochastic)
-    refuse(fmt::format("--rounding {} is not available in this version (nearest or stochastic:SEED)",
-                       printable(text, 60)));
-}
-
-void check_symmetry(const std::string& text) {
-  const std::vector<std::string> known = {"asymmetric", "symmetric", "mixed"};
-  if (std::find(known.begin(), known.end(), text) != known.end()) return;
-  const std::string near = did_you_mean(text, known);
-  refuse(fmt::format("--symmetry {} is unknown ({})", printable(text, 60), near.empty() ? join(known, ", ") : near));
 }
 
 }  // namespace
@@ -110,16 +75,6 @@ void check_options(const QuantizeOptions& options) {
   refuse_later("--max-drop", options.max_drop);
   refuse_later("--max-size", options.max_size);
   refuse_later("--max-latency", options.max_latency);
-  if (options.weights) check_number_system("--weights", *options.weights);
-  if (options.activations) check_number_system("--activations", *options.activations);
-  if (options.granularity) parse_granularity(*options.granularity);
-  if (options.range) parse_range_rule(*options.range);
-  if (options.rounding) check_rounding(*options.rounding);
-  if (options.symmetry) check_symmetry(*options.symmetry);
-  if (options.weight_range && *options.weight_range != "minmax" && *options.weight_range != "mse")
-    refuse(fmt::format("--weight-range {} is unknown (minmax or mse)", printable(*options.weight_range, 60)));
-  for (const std::string& name : options.methods)
-    if (name != "none") check_method(name);
   if (options.data.given()) return;
   if (options.activations && *options.activations != "none")
     refuse("--activations needs calibration data (give --data, or --activations none)");
@@ -146,13 +101,16 @@ Recipe make_recipe(const QuantizeOptions& options) {
   std::erase(recipe.methods, "none");
   if (!options.include.empty()) recipe.include = options.include;
   if (!options.exclude.empty()) recipe.exclude = options.exclude;
-  if (!options.data.given()) {
-    recipe.activations = "none";
-    // Without data, methods that need some cannot be asked for silently: only those of the default recipe are dropped.
-    if (options.methods.empty() && options.recipe_file.empty())
-      std::erase_if(recipe.methods, [](const std::string& name) { return find_method(name).needs_data; });
-  }
-  return recipe;
+  check_recipe(recipe);
+  // Methods that the user asked for are not dropped silently.
+  const bool default_methods = options.methods.empty() && options.recipe_file.empty();
+  return options.data.given() ? recipe : without_data(std::move(recipe), default_methods);
+}
+
+DataFlags calibration_flags(const QuantizeOptions& options) {
+  DataFlags flags = options.data;
+  if (!options.eval_data.empty()) flags.labels.clear();
+  return flags;
 }
 
 DataFlags eval_flags(const QuantizeOptions& options) {

@@ -7,7 +7,7 @@
 
 #include "cli/command_line.h"
 #include "cli/data_flags.h"
-#include "lowbit/methods/recipe.h"
+#include "lowbit/api/recipe_file.h"
 
 namespace lowbit::cli {
 
@@ -31,9 +31,11 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options);
 /// Refuses what this version cannot do and what contradicts itself. Throws Error{bad_argument}.
 void check_options(const QuantizeOptions& options);
 
-/// The recipe file, or the default, with the options on top. Without data, activations stay float.
+/// The recipe file, or the default, with the options on top; checked. Without data, activations stay float.
 Recipe make_recipe(const QuantizeOptions& options);
 
+/// The data to calibrate on: --data. Labels belong to --eval-data if there are any.
+DataFlags calibration_flags(const QuantizeOptions& options);
 /// The data to evaluate on: --eval-data with the labels and preprocessing of the command.
 DataFlags eval_flags(const QuantizeOptions& options);
 

@@ -31,11 +31,12 @@ Distribution describe_weights(const Value& value) {
   result.high = *high;
   if (!(result.high > result.low)) return result;
   result.counts.assign(kBins, 0);
+  const Interval kept = unclipped_range(*value.quantization);
   int64_t clipped = 0;
   for (const float v : values) {
     const double place = (v - result.low) / (result.high - result.low) * kBins;
     ++result.counts[static_cast<size_t>(std::clamp(place, 0.0, kBins - 1.0))];
-    clipped += v < result.grid_low || v > result.grid_high;
+    clipped += v < kept.low || v > kept.high;
   }
   result.clipped_share = static_cast<double>(clipped) / static_cast<double>(values.size());
   return result;
@@ -47,10 +48,11 @@ Distribution describe_activations(const Value& value, const TensorStatistics& st
   result.high = statistics.max;
   if (!(result.high > result.low)) return result;
   result.counts = statistics.histogram.uniform(result.low, result.high, kBins);
+  const Interval kept = unclipped_range(*value.quantization);
   double clipped = 0, total = 0;
   for (const Histogram::Bin& bin : statistics.histogram.bins()) {
     total += static_cast<double>(bin.count);
-    if (bin.centre() < result.grid_low || bin.centre() > result.grid_high) clipped += static_cast<double>(bin.count);
+    if (bin.high < kept.low || bin.low > kept.high) clipped += static_cast<double>(bin.count);
   }
   result.clipped_share = total > 0 ? clipped / total : 0;
   return result;
@@ -75,6 +77,13 @@ Interval representable_range(const Quantization& quantization) {
     for (int32_t code = codes.min; walk && code < codes.max; ++code) level(code);
   }
   return range.low <= range.high ? range : Interval{};
+}
+
+Interval unclipped_range(const Quantization& quantization) {
+  const Interval range = representable_range(quantization);
+  const double half =
+      0.5 * (range.high - range.low) / static_cast<double>(std::max<int64_t>(1, quantization.codes().count() - 1));
+  return {range.low - half, range.high + half};
 }
 
 std::vector<Distribution> collect_distributions(const Graph& graph, const StatisticsSet& statistics) {

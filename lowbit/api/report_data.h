@@ -12,5 +12,7 @@ std::vector<Distribution> collect_distributions(const Graph& graph, const Statis
 
 /// The lowest and the highest real value that any group of an annotation can represent.
 Interval representable_range(const Quantization& quantization);
+/// The same, half a step wider: values in it are rounded, values outside it are clipped.
+Interval unclipped_range(const Quantization& quantization);
 
 }  // namespace lowbit

@@ -228,7 +228,7 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
   bool has_targets = false;
   for (int64_t begin = 0; begin < size; begin += step) {
     const int64_t count = std::min(step, size - begin);
-    const Batch batch = data.read(begin, count);
+    const Batch batch = data.read(begin, count, &threads);
     const Tensor output = executor.run_ordered(bind_inputs(model.graph, batch))[0];
     const Tensor rows = as_rows(output, count);
     for (int64_t i = 0; i < rows.dim(0); ++i)

@@ -168,7 +168,7 @@ class Comparer {
 
   static void add_statistics(ValueSums& sums, const Tensor& wanted, const Tensor& made,
                              const Quantization* quantization) {
-    const Interval range = quantization ? representable_range(*quantization) : Interval{-INFINITY, INFINITY};
+    const Interval range = quantization ? unclipped_range(*quantization) : Interval{-INFINITY, INFINITY};
     const auto x = wanted.values<float>(), y = made.values<float>();
     for (const float v : x) {
       sums.low = std::min<double>(sums.low, v);
@@ -182,7 +182,8 @@ class Comparer {
     const CodeRange codes = quantization->codes();
     if (codes.count() <= kMostCodesCounted) {
       sums.codes_used.resize(static_cast<size_t>(codes.count()), 0);
-      for (const int32_t code : encode_tensor(*quantization, made).values<int32_t>())
+      const Tensor made_codes = encode_tensor(*quantization, made);
+      for (const int32_t code : made_codes.values<int32_t>())
         sums.codes_used[static_cast<size_t>(code - codes.min)] = 1;
     }
     const int64_t channels = made.rank() >= 2 ? made.dim(1) : 1;

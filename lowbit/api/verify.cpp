@@ -185,11 +185,13 @@ class Verifier {
     if (value.quantization && value.quantization->linear() && !value.quantization->params.empty())
       return value.quantization->linear_at(0).scale;
     float low = INFINITY, high = -INFINITY;
-    for (const auto& run : outputs_)
-      for (const float v : to_float32(run[i]).values<float>()) {
+    for (const auto& run : outputs_) {
+      const Tensor values = to_float32(run[i]);
+      for (const float v : values.values<float>()) {
         low = std::min(low, v);
         high = std::max(high, v);
       }
+    }
     return high > low ? (double{high} - low) / 255 : 1;
   }
 
@@ -246,6 +248,7 @@ class Verifier {
     for (size_t run = 0; run < outputs_.size(); ++run)
       for (size_t i = 0; i < model_.graph.outputs.size(); ++i)
         result.probes_change_outputs |= !identical(load_npy(array("out", run, i)), load_npy(array("probed", run, i)));
+    if (result.probes_change_outputs) result.probed = compare_outputs("probed");
     for (const auto& [op, count] : theirs.at("float_nodes").items()) result.float_nodes[op] = count.get<int64_t>();
     result.integer_nodes = theirs.at("integer_nodes").get<int64_t>();
     return result;

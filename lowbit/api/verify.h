@@ -35,6 +35,7 @@ struct VerifyResult {
   std::vector<StepDifference> outputs;  ///< as the engine runs the file by itself
   std::vector<StepDifference>
       unfused;  ///< the same with the engine's graph optimizations off; empty if it has no such switch
+  std::vector<StepDifference> probed;          ///< while the layers are read out; only if that changed the outputs
   std::vector<StepDifference> layers;          ///< low-bit activations in graph order, read out as extra outputs
   double top1_agreement = 1;                   ///< of the first output
   bool probes_change_outputs = false;          ///< reading out the layers changed the outputs: it blocked fusions

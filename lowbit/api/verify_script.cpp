@@ -36,7 +36,7 @@ def finish(**result):
 
 
 INTEGER_OPS = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "DynamicQuantize", "QMoE")
-MOVEMENT_OPS = ("MaxPool", "Reshape", "Transpose", "Concat", "Flatten", "Squeeze", "Unsqueeze", "Gather", "Slice",
+MOVEMENT_OPS = ("MaxPool", "NhwcMaxPool", "Reshape", "Transpose", "Concat", "Flatten", "Squeeze", "Unsqueeze", "Gather", "Slice",
                 "Split", "Pad", "Resize", "DepthToSpace", "SpaceToDepth", "Identity", "Expand", "Tile")
 
 

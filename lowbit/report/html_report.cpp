@@ -99,18 +99,19 @@ std::string ledger(const Coverage& coverage) {
 }
 
 std::string error_bars(const HtmlReport& report) {
-  std::vector<std::string> order;
   std::map<std::string, LayerBars> bars;
-  const auto bars_of = [&](const std::string& name) -> LayerBars& {
-    if (!bars.contains(name)) order.push_back(name);
-    return bars[name];
-  };
   for (const LayerDecision& layer : report.coverage.layers)
-    if (layer.low_bit && layer.float_weight_bytes > 0) bars_of(layer.name).weights = layer.weight_error.sqnr_db;
+    if (layer.low_bit && layer.float_weight_bytes > 0) bars[layer.name].weights = layer.weight_error.sqnr_db;
   for (const LayerError& layer : report.layer_errors) {
-    bars_of(layer.name).local = layer.local.sqnr_db;
-    bars_of(layer.name).accumulated = layer.accumulated.sqnr_db;
+    bars[layer.name].local = layer.local.sqnr_db;
+    bars[layer.name].accumulated = layer.accumulated.sqnr_db;
   }
+  // In the order of the network, so that one sees where the error comes in.
+  std::vector<std::string> order;
+  for (const LayerDecision& layer : report.coverage.layers)
+    if (bars.contains(layer.name)) order.push_back(layer.name);
+  for (const LayerError& layer : report.layer_errors)
+    if (std::find(order.begin(), order.end(), layer.name) == order.end()) order.push_back(layer.name);
   if (order.empty()) return "";
   std::string rows;
   for (const std::string& name : order) {

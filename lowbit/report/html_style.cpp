@@ -12,13 +12,13 @@ std::string_view style() {
   --accent: #4fc3bd; --float: #77828d; --good: #5fc98a; --warn: #e0a94a; --bad: #ef7d74; --shade: #20282b; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-main { max-width: 68rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+main { max-width: 76rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 header p { margin: 0; color: var(--soft); font-size: .875rem; }
 h1 { margin: .25rem 0 1rem; font-size: 1.75rem; line-height: 1.2; overflow-wrap: anywhere; }
 h2 { margin: 2.75rem 0 .5rem; font-size: 1.2rem; }
 h2 + p { margin: 0 0 1rem; color: var(--soft); max-width: 46rem; }
 .verdict { font-size: 1.15rem; line-height: 1.45; max-width: 46rem; margin: 0 0 1.5rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(13.5rem, 1fr)); gap: .875rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); gap: .875rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1rem; }
 .card h3 { margin: 0; font-size: .8125rem; font-weight: 600; color: var(--soft); }
 .card .figure { font-size: 1.65rem; font-weight: 650; line-height: 1.3; font-variant-numeric: tabular-nums; }
@@ -33,14 +33,14 @@ code { background: var(--shade); border-radius: .25rem; padding: .05em .35em; ov
 pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .9rem 1rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
 table { border-collapse: collapse; width: 100%; font-size: .8125rem; }
-th, td { text-align: left; padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: left; padding: .4rem .55rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 tbody tr:last-child td { border-bottom: 0; }
 th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2px solid var(--accent); }
 th[aria-sort="ascending"] button::after { content: " ▲"; } th[aria-sort="descending"] button::after { content: " ▼"; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.name { min-width: 9rem; max-width: 22rem; overflow-wrap: anywhere; }
-td.note { min-width: 12rem; color: var(--soft); }
+td.note { min-width: 9rem; color: var(--soft); }
 tr.kept td.state { color: var(--warn); } tr.low td.state { color: var(--good); }
 td.state { white-space: nowrap; font-weight: 600; }
 .bars { display: grid; grid-template-columns: minmax(6rem, 15rem) 1fr; gap: .3rem .8rem; align-items: center; font-size: .8125rem; }

@@ -32,7 +32,7 @@ std::string card(const std::string& heading, const std::string& figure, const st
                      escape_html(heading), figure, detail, drawing);
 }
 
-/// Two dots with their intervals on one axis: float above, low-bit below.
+/// Two marks with their intervals on one axis: float above, low-bit below.
 std::string interval_drawing(const Metric& reference, const Metric& other) {
   double low = std::min(reference.ci95.low, other.ci95.low), high = std::max(reference.ci95.high, other.ci95.high);
   if (!(high > low)) return "";
@@ -44,9 +44,10 @@ std::string interval_drawing(const Metric& reference, const Metric& other) {
       "low-bit below\">";
   const auto row = [&](const Metric& metric, double y, const char* colour) {
     svg += fmt::format(
-        "<line x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2}\" y2=\"{2}\" stroke=\"var({4})\" stroke-width=\"3\" "
-        "stroke-linecap=\"round\" opacity=\".45\"/><circle cx=\"{3:.1f}\" cy=\"{2}\" r=\"5\" fill=\"var({4})\"/>",
-        x(metric.ci95.low), x(metric.ci95.high), y, x(metric.value), colour);
+        "<rect x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"5\" rx=\"2\" fill=\"var({})\" opacity=\".4\"/><rect "
+        "x=\"{:.1f}\" y=\"{}\" width=\"3\" height=\"11\" fill=\"var({})\"/>",
+        x(metric.ci95.low), y - 2.5, x(metric.ci95.high) - x(metric.ci95.low), colour, x(metric.value) - 1.5, y - 5.5,
+        colour);
   };
   row(reference, 10, "--float");
   row(other, 25, "--accent");
@@ -77,10 +78,12 @@ std::string accuracy_card(const HtmlReport& report, const std::string& name) {
   const Metric* reference = metric_of(report.float_evaluation, name);
   const Metric* other = metric_of(report.low_bit_evaluation, name);
   if (!other) return "";
+  std::string heading = name;
+  heading[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(heading[0])));
   const std::string samples = fmt::format("{} samples, 95 % interval", with_commas(report.low_bit_evaluation->samples));
   if (!reference || !is_share(name))
-    return card(name, escape_html(is_share(name) ? percent_text(other->value) : metric_text(name, *other)), samples);
-  return card(name, escape_html(percent_text(other->value)),
+    return card(heading, escape_html(is_share(name) ? percent_text(other->value) : metric_text(name, *other)), samples);
+  return card(heading, escape_html(percent_text(other->value)),
               fmt::format("float {}; {}", escape_html(percent_text(reference->value)), samples),
               interval_drawing(*reference, *other));
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/base/file.h"
 #include "lowbit/base/text.h"
 #include "lowbit/report/table.h"
 
@@ -85,7 +86,7 @@ std::string evaluations_text(std::span<const ModelEvaluation> models) {
   std::vector<Table::Column> columns = {{"", Table::Align::left, 48}};
   std::set<std::string> names;
   for (const ModelEvaluation& model : models) {
-    columns.push_back({shorten(printable(model.file), 40), kRight, 40});
+    columns.push_back({shorten(printable(name_of(model.file)), 40), kRight, 40});
     for (const auto& [name, metric] : model.metrics) names.insert(name);
   }
   Table table(std::move(columns));

@@ -161,7 +161,7 @@ class BadInput(CliTest):
                     self.assertFalse((self.folder / "out.onnx").exists())
 
     def test_weights_that_are_not_finite_are_refused(self):
-        broken = self.write("nan.onnx", onnx.linear_model([math.nan] + [0.5] * 11))
+        broken = self.write("nan.onnx", onnx.linear_model([math.nan] + [0.5] * 95, outputs=24))
         self.fails(3, "quantize", broken, "-o", self.folder / "out.onnx", says=["nan.onnx", "w"])
         self.assertFalse((self.folder / "out.onnx").exists())
         self.assertEqual(lowbit("inspect", broken, "--allow-nonfinite").returncode, 0)
@@ -238,7 +238,7 @@ class Quantize(CliTest):
 
     def test_unavailable_methods_and_systems_name_what_there_is(self):
         self.fails(2, "quantize", self.model, "--method", "gptq", says=["not available in this version", "bias-correct"])
-        self.fails(2, "quantize", self.model, "--weights", "log4", says=["not available in this version"])
+        self.fails(2, "quantize", self.model, "--weights", "nought4", says=["not available in this version"])
         self.fails(2, "quantize", self.model, "--rounding", "learned", says=["not available in this version"])
 
     def test_activations_need_data(self):
@@ -260,8 +260,8 @@ class Quantize(CliTest):
     def test_the_plan_writes_nothing(self):
         plan = self.json("quantize", self.model, "-o", self.folder / "out.onnx", "--data", self.data, "--dry-run")
         self.assertIsNone(plan["output"])
-        self.assertEqual(plan["float_weight_bytes"], 48)
-        self.assertLess(plan["predicted_weight_bytes"], 48)
+        self.assertEqual(plan["float_weight_bytes"], 60)  # 12 weights and 3 biases
+        self.assertLess(plan["predicted_weight_bytes"], 60)
         self.assertFalse((self.folder / "out.onnx").exists())
 
     def test_json_has_the_keys_of_the_contract(self):
@@ -334,7 +334,8 @@ class Digits(CliTest):
         self.assertGreater(report["output"]["sqnr_db"], 15)
         for layer in report["layers"]:
             self.assertGreater(layer["sqnr_db"], 10, layer)
-            self.assertGreaterEqual(layer["local"]["sqnr_db"], layer["sqnr_db"] - 3, layer)
+            local = layer["local"]["sqnr_db"]  # null: exact
+            self.assertTrue(local is None or local >= layer["sqnr_db"] - 3, layer)
 
     def test_run_writes_what_it_computes(self):
         one = self.folder / "one.npy"

@@ -50,11 +50,12 @@ def model(nodes, initializers, inputs, outputs, opset=13, domains=()):
     return field(1, 7) + field(7, graph) + opsets
 
 
-def linear_model(weights, node_name="fc", bias=(0.1, -0.2, 0.3)):
-    """y[N, 3] = x[N, 4] W[4, 3] + b."""
+def linear_model(weights, node_name="fc", outputs=3):
+    """y[N, outputs] = x[N, 4] W[4, outputs] + b."""
+    bias = [0.1 * (i % 5) - 0.2 for i in range(outputs)]
     return model([node("Gemm", ["x", "w", "b"], ["y"], node_name)],
-                 [tensor("w", [4, 3], weights), tensor("b", [3], bias)],
-                 [value_info("x", ["N", 4])], [value_info("y", ["N", 3])])
+                 [tensor("w", [4, outputs], weights), tensor("b", [outputs], bias)],
+                 [value_info("x", ["N", 4])], [value_info("y", ["N", outputs])])
 
 
 def npy(dims, values, kind="<f4"):

@@ -1,0 +1,114 @@
+#include "lowbit/api/catalogue.h"
+
+#include <fmt/format.h>
+
+#include "lowbit/base/error.h"
+#include "lowbit/base/text.h"
+#include "lowbit/formats/format.h"
+#include "lowbit/methods/method.h"
+#include "lowbit/numbers/number_system.h"
+#include "lowbit/ops/op.h"
+
+namespace lowbit {
+namespace {
+
+using Row = std::vector<std::string>;
+
+const char* yes_no(bool value) { return value ? "yes" : "no"; }
+
+std::string span_text(int least, int most) {
+  if (most < 0) return fmt::format("{}..", least);
+  return least == most ? fmt::format("{}", least) : fmt::format("{}..{}", least, most);
+}
+
+const char* kind_name(OpKind kind) {
+  switch (kind) {
+    case OpKind::compute:
+      return "compute";
+    case OpKind::elementwise:
+      return "elementwise";
+    case OpKind::movement:
+      return "movement";
+    case OpKind::reduction:
+      return "reduction";
+    case OpKind::shape:
+      return "shape";
+    case OpKind::control:
+      return "control";
+    case OpKind::quantize:
+      return "quantize";
+    case OpKind::other:
+      break;
+  }
+  return "other";
+}
+
+void list_ops(Catalogue& catalogue) {
+  catalogue.headings = {"name", "kind", "inputs", "runs"};
+  for (const OpDef* op : op_table())
+    catalogue.rows.push_back(Row{
+        op->domain.empty() ? std::string(op->name) : fmt::format("{}.{}", op->domain, op->name), kind_name(op->kind),
+        span_text(op->min_inputs, op->max_inputs), yes_no(op->reference || op->kind == OpKind::control)});
+}
+
+void list_methods(Catalogue& catalogue) {
+  catalogue.headings = {"name", "needs data", "summary", "paper"};
+  for (const Method* method : method_table())
+    catalogue.rows.push_back(Row{std::string(method->name), yes_no(method->needs_data), std::string(method->summary),
+                                 std::string(method->paper)});
+}
+
+void list_numbers(Catalogue& catalogue) {
+  catalogue.headings = {"name", "bits", "summary", "paper"};
+  for (const NumberSystem* system : number_systems())
+    catalogue.rows.push_back(Row{std::string(system->name), span_text(system->min_bits, system->max_bits),
+                                 std::string(system->summary), std::string(system->paper)});
+}
+
+void list_formats(Catalogue& catalogue) {
+  catalogue.headings = {"name", "extensions", "reads", "writes", "summary"};
+  for (const FileFormat* format : format_table())
+    catalogue.rows.push_back(Row{std::string(format->name), std::string(format->extensions),
+                                 yes_no(format->read != nullptr), yes_no(format->write != nullptr),
+                                 std::string(format->summary)});
+}
+
+/// No kernel of its own has a row yet: the executor's plain steps are not chosen by instruction set.
+void list_kernels(Catalogue& catalogue) { catalogue.headings = {"name", "instruction set", "types"}; }
+
+struct Topic {
+  const char* name;
+  void (*list)(Catalogue& catalogue);
+};
+constexpr Topic kTopics[] = {
+    {"ops", list_ops},         {"methods", list_methods}, {"numbers", list_numbers},
+    {"formats", list_formats}, {"kernels", list_kernels},
+};
+
+}  // namespace
+
+const std::vector<std::string>& catalogue_topics() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const Topic& topic : kTopics) names.emplace_back(topic.name);
+    return names;
+  }();
+  return kNames;
+}
+
+Catalogue read_catalogue(const std::string& topic) {
+  for (const Topic& row : kTopics) {
+    if (topic != row.name) continue;
+    Catalogue catalogue;
+    catalogue.topic = topic;
+    row.list(catalogue);
+    return catalogue;
+  }
+  const std::string near = did_you_mean(topic, catalogue_topics());
+  throw Error(ErrorCode::bad_argument,
+              fmt::format("nothing to list by the name {} ({})", printable(topic, 60),
+                          near.empty() ? "one of " + join(catalogue_topics(), ", ") : near),
+              "list");
+}
+
+}  // namespace lowbit
