@@ -11,8 +11,8 @@ namespace lowbit::onednn {
 /// One engine for the process; also sets the size of oneDNN's own cache of primitives, whose creation is costly.
 const dnnl::engine& cpu_engine();
 
-/// For primitives that several threads run at once: the working memory is given with each call. oneDNN's own is one per primitive, so concurrent
-/// calls would share it.
+/// For primitives that several threads run at once: the working memory is given with each call. oneDNN's own is one per
+/// primitive, so concurrent calls would share it.
 inline dnnl::primitive_attr own_scratchpad() {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
