@@ -1,6 +1,7 @@
 # A room is one folder below lowbit/: a static library lowbit_<name> of all its sources and those of its sub-folders.
 #   lowbit_room(numbers DEPENDS base LINK fmt::fmt)
 # DEPENDS names rooms below it (dependency only downwards; tools/check_layers.py checks the includes), LINK outside libraries.
+# Every room is installed, and part of the target lowbit::lowbit of the installed package.
 function(lowbit_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
@@ -16,5 +17,7 @@ function(lowbit_room name)
   foreach(dependency ${ROOM_DEPENDS})
     target_link_libraries(lowbit_${name} ${scope} lowbit_${dependency})
   endforeach()
-  set_property(GLOBAL APPEND PROPERTY LOWBIT_ROOMS lowbit_${name})
+  set_target_properties(lowbit_${name} PROPERTIES EXPORT_NAME ${name})
+  install(TARGETS lowbit_${name} EXPORT lowbit ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  target_link_libraries(lowbit_rooms INTERFACE lowbit_${name})
 endfunction()

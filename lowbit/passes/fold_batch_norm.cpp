@@ -175,12 +175,12 @@ int batch_norm_to_conv(Graph& graph) {
   int changed = 0;
   for (Node& node : graph.nodes) {
     if (!node.is("BatchNormalization")) continue;
-    const auto& shape = graph.value(node.input(0)).shape;
-    if (!shape || shape->size() < 3 || shape->size() > 5) continue;
+    const size_t rank = graph.value(node.input(0)).shape.value_or(Shape()).size();
+    if (rank < 3 || rank > 5) continue;
     const auto affine = batch_norm_affine(graph, node);
     if (!affine) continue;
     const auto channels = static_cast<int64_t>(affine->scale.size());
-    Dims dims(shape->size(), 1);
+    Dims dims(rank, 1);
     dims[0] = channels;
     const std::vector<float> scale(affine->scale.begin(), affine->scale.end()),
         shift(affine->shift.begin(), affine->shift.end());
@@ -188,7 +188,7 @@ int batch_norm_to_conv(Graph& graph) {
     const ValueId bias = graph.add_constant(node.name + "_bias", Tensor::from(Dims{channels}, shift));
     node.op = "Conv";
     node.inputs = {node.inputs[0], weight, bias};
-    node.attributes = {{"group", channels}, {"kernel_shape", std::vector<int64_t>(shape->size() - 2, 1)}};
+    node.attributes = {{"group", channels}, {"kernel_shape", std::vector<int64_t>(rank - 2, 1)}};
     ++changed;
   }
   if (changed) graph.remove_dead();

@@ -101,13 +101,19 @@ ValueId hard_swish_input(const Matcher& m, const Node& last) {
   return kNone;
 }
 
+/// False where a constant of one element adds dimensions ([1, 1, 1, 1] to an x of rank 2), or where that is not known.
+bool same_rank(const Graph& graph, ValueId a, ValueId b) {
+  const auto &first = graph.value(a).shape, &second = graph.value(b).shape;
+  return first && second && first->size() == second->size();
+}
+
 /// Replaces the end of a pattern by one node on its input.
 int fuse_unary(Graph& graph, ValueId (*input_of)(const Matcher&, const Node&), const char* op) {
   const Matcher matcher(graph);
   int fused = 0;
   for (Node& node : graph.nodes) {
     const ValueId x = input_of(matcher, node);
-    if (x == kNone || graph.constant(x)) continue;
+    if (x == kNone || graph.constant(x) || !same_rank(graph, x, node.outputs[0])) continue;
     node.op = op;
     node.inputs = {x};
     node.attributes.clear();
@@ -180,7 +186,7 @@ int fuse_layer_norm(Graph& graph) {
   int fused = 0;
   for (Node& node : graph.nodes) {
     const auto match = match_layer_norm(graph, matcher, node);
-    if (!match) continue;
+    if (!match || !same_rank(graph, match->x, node.outputs[0])) continue;
     node.op = "LayerNormalization";
     node.inputs = {match->x, match->scale, match->bias};
     node.attributes = {{"axis", int64_t{-1}}, {"epsilon", static_cast<float>(match->epsilon)}};

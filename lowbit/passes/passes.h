@@ -24,7 +24,7 @@ int fold_pad(Graph& graph);
 int fuse_gemm(Graph& graph);
 
 /// Add(x, bias) with a constant vector behind a MatMul of higher rank is kept, but recognised spellings of GELU,
-/// HardSwish and layer normalization become one node: Gelu, HardSwish, LayerNormalization.
+/// HardSwish and layer normalization become one node: Gelu, HardSwish, LayerNormalization. Need ranks.
 int fuse_gelu(Graph& graph);
 int fuse_hard_swish(Graph& graph);
 int fuse_layer_norm(Graph& graph);
