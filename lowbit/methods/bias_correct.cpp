@@ -63,8 +63,8 @@ void correct_layer(Graph& graph, Node& node, const MethodContext& context) {
   if (!at || at->outputs % at->groups != 0) return;
   const TensorStatistics* input = channel_statistics(graph, context, node.inputs[0], at->inputs_per_group * at->groups);
   const Tensor* bias = graph.constant(node.input(2));
-  if (!input ||
-      (node.input(2) != kNone && (!bias || bias->count() != at->outputs || bias->dims().back() != at->outputs)))
+  if (!input || (node.input(2) != kNone &&
+                 (!bias || bias->count() != at->outputs || (bias->rank() > 0 && bias->dims().back() != at->outputs))))
     return;
   const std::vector<double> shift =
       mean_shift(*weight, fake_quantize(*graph.value(node.inputs[1]).quantization, *weight), *at, *input);

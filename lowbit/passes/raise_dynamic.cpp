@@ -81,14 +81,12 @@ class DynamicRaiser {
   bool raise(const DynamicLayer& found) {
     const Node layer = node(found.layer);
     const bool conv = layer.op == "ConvInteger";
-    const Tensor& weight = *graph_.constant(layer.input(1));
-    const Tensor* scale = graph_.constant(found.weight_scale);
+    const Tensor weight = *graph_.constant(layer.input(1)), scale = *graph_.constant(found.weight_scale);
     ValueId scale_id = found.weight_scale;
     // The scales of a convolution come as [M, 1, 1] or so, to fit the output.
-    if (scale->rank() > 1)
-      scale_id = graph_.add_constant(layer.name + "_weight_scale", scale->reshaped({scale->count()}));
+    if (scale.rank() > 1) scale_id = graph_.add_constant(layer.name + "_weight_scale", scale.reshaped({scale.count()}));
     const int64_t axis = conv ? 0 : weight.rank() - 1;
-    if (scale->count() != 1 && (weight.rank() < 2 || scale->count() != weight.dim(axis))) return false;
+    if (scale.count() != 1 && (weight.rank() < 2 || scale.count() != weight.dim(axis))) return false;
     const ValueId weights = append_node(graph_, "DequantizeLinear", layer.name + "_weights",
                                         {layer.input(1), scale_id, layer.input(3)}, {{"axis", axis}});
     const ValueId x = annotated_input(found.quantize);

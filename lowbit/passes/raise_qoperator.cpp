@@ -109,7 +109,8 @@ class Expander {
   ValueId float_bias(const Node& node, ValueId codes) {
     const ValueId scale = append_node(graph_, "Mul", node.name + "_bias_scale", {node.input(1), node.input(4)});
     const Tensor *x = graph_.constant(node.input(1)), *w = graph_.constant(node.input(4)), *b = graph_.constant(codes);
-    if (!x || !w || !b || x->count() != 1 || x->dtype() != DType::float32 || w->dtype() != DType::float32)
+    if (!x || !w || !b || x->count() != 1 || w->count() == 0 || x->dtype() != DType::float32 ||
+        w->dtype() != DType::float32)
       return append_node(graph_, "DequantizeLinear", node.name + "_bias", {codes, scale}, {{"axis", int64_t{0}}});
     graph_.nodes.pop_back();
     const Tensor integers = b->cast(DType::int64);
