@@ -2,6 +2,7 @@
 #include <cmath>
 #include <map>
 
+#include "lowbit/core/graph_index.h"
 #include "lowbit/methods/annotate.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/ops/op.h"
@@ -83,6 +84,7 @@ TensorError weight_error(const Quantization& quantization, const Tensor& weight)
 Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics) {
   Coverage coverage;
   const auto shapes = sample_shapes(graph);
+  const GraphIndex index(graph);
   int64_t macs = 0, low_macs = 0, bytes = 0, low_bytes = 0;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
@@ -96,9 +98,18 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
     decision.reason = plan.reason;
     decision.macs = macs_of(graph, node, shapes);
     decision.activations = annotation_text(graph, node.output());
-    // An anchor without a rounded result computes in integers all the same: say what it reads.
-    if (plan.role == NodeRole::anchor && decision.activations == "float32")
-      decision.activations = annotation_text(graph, node.input(0)) + " -> float32";
+    const bool computes = plan.role == NodeRole::anchor || plan.role == NodeRole::integer;
+    if (computes && decision.activations == "float32") {
+      // Rounded behind the activation that is fused into it, or not at all: then say what it reads.
+      const int32_t next = only_reader(graph, index, node.output());
+      const std::string behind =
+          next >= 0 ? annotation_text(graph, graph.nodes[static_cast<size_t>(next)].output()) : "float32";
+      const bool fused =
+          next >= 0 && behind != "float32" &&
+          (graph.nodes[static_cast<size_t>(next)].is("Relu") || graph.nodes[static_cast<size_t>(next)].is("Clip"));
+      decision.activations = fused ? behind : annotation_text(graph, node.input(0)) + " -> float32";
+      if (fused && decision.reason.empty()) decision.reason = "with " + graph.nodes[static_cast<size_t>(next)].name;
+    }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Tensor* constant = graph.constant(node.inputs[i]);
       if (!constant || !is_float(constant->dtype())) continue;
