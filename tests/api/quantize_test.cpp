@@ -68,7 +68,8 @@ TEST(QuantizeDigits, EveryLayerWithWeightsIsLowBit) {
   for (const LayerDecision& layer : result.coverage.layers)
     EXPECT_TRUE(layer.low_bit || !layer.reason.empty()) << layer.name << " stays float without a reason";
   ThreadPool threads(1);
-  for (const StepInfo& step : Executor(result.model.graph, threads).steps())
+  const Executor executor(result.model.graph, threads);
+  for (const StepInfo& step : executor.steps())
     if (step.op == "Conv" || step.op == "Gemm") {
       EXPECT_TRUE(step.integer) << step.node << ": " << step.kernel;
     }
