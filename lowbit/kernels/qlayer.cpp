@@ -9,14 +9,15 @@ namespace lowbit::kernels {
 
 #if defined(__x86_64__)
 namespace avx2 {
-extern const QLayerKernel qlayer_kernel;
+extern const QLayerKernel qlayer_kernels[2];
 }
 #endif
 
 std::span<const QLayerKernel> qlayer_table() {
   static const QLayerKernel rows[] = {
 #if defined(__x86_64__)
-    avx2::qlayer_kernel,
+    avx2::qlayer_kernels[0],
+    avx2::qlayer_kernels[1],
 #endif
     ref::qlayer_kernel
   };
