@@ -123,11 +123,13 @@ template <typename P>
     const uint8_t* other =
         out.residual ? static_cast<const uint8_t*>(out.residual->other) + pixel * other_stride + block : nullptr;
     typename P::Floats factors[4];
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v)
+    unroll<4>(LOWBIT_EACH(v) {
       factors[v] = wide ? P::load_floats(factor + v * P::kLanes) : P::spread_floats(factor + v * 4);
+    });
     const auto bytes = finish_bytes<P>(
-        f, sums, factors, [&] { return wide ? P::load_block(other) : P::load_parts(other, other_stride, count); });
+        f, sums, factors, [&]() __attribute__((always_inline)) {
+          return wide ? P::load_block(other) : P::load_parts(other, other_stride, count);
+        });
     if (wide)
       P::store_block(bytes, reinterpret_cast<uint8_t*>(y), f.channels);
     else
@@ -155,27 +157,24 @@ template <typename P, bool kWide>
   const auto flip = P::splat_bytes(d.flip);
   constexpr int kPart = P::kTaps * (kWide ? P::kLanes : 4);
   typename P::Ints sums[4];
-#pragma GCC unroll 4
-  for (int v = 0; v < 4; ++v) sums[v] = kWide ? P::load_ints(bias + v * P::kLanes) : P::spread_ints(bias + v * 4);
+  unroll<4>(LOWBIT_EACH(v) { sums[v] = kWide ? P::load_ints(bias + v * P::kLanes) : P::spread_ints(bias + v * 4); });
   for (int64_t t = 0; t < d.taps; t += P::kTaps, w += 4 * kPart) {
     typename P::Bytes codes[P::kTaps];
     typename P::Ints x[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < P::kTaps; ++i) {
+    unroll<P::kTaps>(LOWBIT_EACH(i) {
       if constexpr (kWide) {
         codes[i] = P::load_block(pixels.base[0] + pixels.offsets[0][t + i] + block);
       } else {
         const uint8_t* from[Pixels<P>::kMost];
-#pragma GCC unroll 4
-        for (int j = 0; j < Pixels<P>::kMost; ++j) from[j] = pixels.base[j] + pixels.offsets[j][t + i] + block;
+        unroll<Pixels<P>::kMost>(LOWBIT_EACH(j) { from[j] = pixels.base[j] + pixels.offsets[j][t + i] + block; });
         codes[i] = P::gather_parts(from);
       }
       codes[i] = P::flip(codes[i], flip);
-    }
+    });
     P::interleave(codes, x);
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v)
-      sums[v] = P::dot(sums[v], x[v], kWide ? P::load_weights(w + v * kPart) : P::spread_weights(w + v * kPart));
+    unroll<4>(LOWBIT_EACH(v) {
+      P::dot(sums[v], x[v], kWide ? P::load_weights(w + v * kPart) : P::spread_weights(w + v * kPart));
+    });
   }
   finish_step<P>(d, block, kWide, pixel, pixels.count, sums);
 }

@@ -34,13 +34,12 @@ template <typename P>
   const auto low = P::splat(static_cast<float>(add.low)), high = P::splat(static_cast<float>(add.high));
   typename P::Ints codes[4];
   P::unpack(P::flip(other, P::splat_bytes(shift)), codes);
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
+  unroll<4>(LOWBIT_EACH(i) {
     const auto mine = P::add(P::round(P::max(x[i], bottom)), zero);
     const auto its = P::sub(P::to_floats(codes[i]), other_zero);
     const auto y = add.layer_first ? P::fma(mine, r_a, P::fma(its, r_b, f)) : P::fma(its, r_a, P::fma(mine, r_b, f));
     x[i] = P::min(P::max(y, low), high);
-  }
+  });
 }
 
 /// Four vectors of sums times four of factors -> bytes of codes, in the order of P::pack. `other()` loads the
@@ -54,16 +53,13 @@ template <typename P, typename LoadOther>
   const int32_t low = add ? add->low : out.low, high = add ? add->high : out.high;
   typename P::Ints codes[4];
   typename P::Floats x[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) x[i] = P::mul(P::to_floats(sums[i]), factors[i]);
+  unroll<4>(LOWBIT_EACH(i) { x[i] = P::mul(P::to_floats(sums[i]), factors[i]); });
   if (!f.small || add) {
     const auto top = P::splat(static_cast<float>(out.high - out.zero_point));
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) x[i] = P::min(x[i], top);
+    unroll<4>(LOWBIT_EACH(i) { x[i] = P::min(x[i], top); });
   }
   if (add) add_residual<P>(*add, out, other(), x);
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) codes[i] = P::to_ints(x[i]);
+  unroll<4>(LOWBIT_EACH(i) { codes[i] = P::to_ints(x[i]); });
   auto bytes = P::pack(codes, P::splat_words(static_cast<int16_t>(add ? shift : out.zero_point + shift)));
   bytes = P::min_bytes(bytes, P::splat_bytes(static_cast<uint8_t>(high + shift)));
   bytes = P::max_bytes(bytes, P::splat_bytes(static_cast<uint8_t>(low + shift)));

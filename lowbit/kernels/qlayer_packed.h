@@ -27,6 +27,23 @@ namespace {
 [[gnu::always_inline]] inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 [[gnu::always_inline]] inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/// A number that is known to the compiler.
+template <int N>
+struct Index {
+  [[gnu::always_inline]] constexpr operator int() const { return N; }
+};
+
+/// f(0), f(1) ... f(N - 1) with numbers that are constants from the start, so that arrays of vectors which they index
+/// become registers (loops that are unrolled later leave such arrays in memory).
+template <int N, int I = 0, typename F>
+[[gnu::always_inline]] inline void unroll(F f) {
+  if constexpr (I < N) {
+    f(Index<I>{});
+    unroll<N, I + 1>(f);
+  }
+}
+#define LOWBIT_EACH(i) [&](auto i) __attribute__((always_inline))
+
 /// Offsets of the sections for `channels` (padded) channels; the size of the whole with `weight_bytes` of weights.
 [[maybe_unused]] size_t lay_out(int64_t channels, Code output, size_t weight_bytes, QPackedHeader* header) {
   const int64_t bias = sizeof(QPackedHeader), factors = bias + round_up(channels * 4, kAlignment);

@@ -150,59 +150,57 @@ struct Block {
   Finish finish;
 };
 
+/// Sums of kRows rows -> bytes, four vectors at a time.
+template <typename P, int V, int kRows>
+[[gnu::always_inline]] inline void finish_tile(const Block<P>& b, int64_t first, const typename P::Ints* sums) {
+  const QResidual* add = b.finish.out->residual;
+  const int64_t other_stride = add ? add->other_stride : 0;
+  const uint8_t* from = b.other + first * other_stride;
+  auto* y = reinterpret_cast<uint8_t*>(b.y) + first * b.y_stride;
+  typename P::Floats factors[4];
+  unroll<4>(LOWBIT_EACH(i) { factors[i] = P::load_floats(b.finish.factors + i % V * P::kLanes); });
+  unroll<(kRows * V + 3) / 4>(LOWBIT_EACH(part) {
+    constexpr int kFirst = decltype(part){} * 4 / V, kCount = kRows - kFirst < 4 / V ? kRows - kFirst : 4 / V;
+    typename P::Ints four[4];
+    uint8_t* to[4 / V];
+    const uint8_t* other[4 / V];
+    unroll<4>(LOWBIT_EACH(i) {
+      constexpr int kIn = decltype(i){};
+      constexpr int kRow = kFirst + (kIn / V < kCount ? kIn / V : kCount - 1);  // rows beyond the last repeat it
+      four[kIn] = sums[kRow * V + kIn % V];
+      to[kIn / V] = y + kRow * b.y_stride;
+      other[kIn / V] = from + kRow * other_stride;
+    });
+    const auto bytes = finish_bytes<P>(
+        b.finish, four, factors, [&]() __attribute__((always_inline)) { return P::template load<V>(other, kCount); });
+    P::template store<V>(bytes, to, kCount, b.finish.channels);
+  });
+}
+
 /// kRows rows of the chunk times V vectors of channels.
 template <typename P, int V, int kRows>
 [[gnu::noinline]] void tile(const Block<P>& b, int64_t first) {
   typename P::Ints sums[kRows * V];
-  for (int v = 0; v < V; ++v) {
-    const auto bias = P::load_ints(b.bias + v * P::kLanes);
-#pragma GCC unroll 32
-    for (int r = 0; r < kRows; ++r) sums[r * V + v] = bias;
-  }
+  unroll<kRows * V>(LOWBIT_EACH(i) { sums[i] = P::load_ints(b.bias + i % V * P::kLanes); });
   const typename P::Element* a = b.a + first * b.a_stride;
   const int8_t* w = b.weights;
   const int64_t stride = b.a_stride;
-#pragma GCC unroll 1
-  for (int64_t k = 0; k < b.groups_of_depth; ++k, a += P::kGroup, w += V * P::kLanes * P::kGroup) {
+  for (int64_t k = b.groups_of_depth; k > 0; --k, a += P::kGroup, w += V * P::kLanes * P::kGroup) {
     typename P::Weights weights[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) weights[v] = P::load_weights(w + v * P::kLanes * P::kGroup);
-#pragma GCC unroll 32
-    for (int r = 0; r < kRows; ++r) {
+    unroll<V>(LOWBIT_EACH(v) { weights[v] = P::load_weights(w + v * P::kLanes * P::kGroup); });
+    unroll<kRows>(LOWBIT_EACH(r) {
       const auto x = P::broadcast(a + r * stride);
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sums[r * V + v] = P::dot(sums[r * V + v], x, weights[v]);
-    }
+      unroll<V>(LOWBIT_EACH(v) { P::dot(sums[r * V + v], x, weights[v]); });
+    });
   }
-  char* y = b.y + first * b.y_stride;
-  const QOutput& out = *b.finish.out;
-  if (out.type == Code::u8 || out.type == Code::s8) {
-    const int64_t other_stride = out.residual ? out.residual->other_stride : 0;
-    const uint8_t* from = b.other + first * other_stride;
-    typename P::Floats factors[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) factors[i] = P::load_floats(b.finish.factors + i % V * P::kLanes);
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; r += 4 / V) {
-      typename P::Ints four[4];
-      uint8_t* to[4];
-      const uint8_t* other[4];
-      const int rows = kRows - r < 4 / V ? kRows - r : 4 / V;
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const int row = r + i / V < kRows ? r + i / V : kRows - 1;
-        four[i] = sums[row * V + i % V];
-        to[i / V] = reinterpret_cast<uint8_t*>(y) + row * b.y_stride;
-        other[i / V] = from + row * other_stride;
-      }
-      const auto bytes = finish_bytes<P>(b.finish, four, factors, [&] { return P::template load<V>(other, rows); });
-      P::template store<V>(bytes, to, rows, b.finish.channels);
-    }
+  if (code_bytes(b.finish.out->type) == 1) {
+    finish_tile<P, V, kRows>(b, first, sums);
     return;
   }
   alignas(64) int32_t stored[kRows * V * P::kLanes];
-  for (int i = 0; i < kRows * V; ++i) P::store_ints(stored + i * P::kLanes, sums[i]);
-  for (int r = 0; r < kRows; ++r) finish_wide<P::kLanes>(b.finish, V, stored + r * V * P::kLanes, y + r * b.y_stride);
+  unroll<kRows * V>(LOWBIT_EACH(i) { P::store_ints(stored + i * P::kLanes, sums[i]); });
+  for (int r = 0; r < kRows; ++r)
+    finish_wide<P::kLanes>(b.finish, V, stored + r * V * P::kLanes, b.y + (first + r) * b.y_stride);
 }
 
 /// All rows of a chunk against one block.

@@ -26,12 +26,11 @@ struct Pairs : Vectors {
     __builtin_memcpy(&pair, from, sizeof(pair));
     return _mm256_set1_epi32(pair);
   }
-  /// sum + products of pairs. Written as assembly, because the compiler otherwise gathers all products of a step before
-  /// it adds them, which takes more registers than there are.
-  static Ints dot(Ints sum, __m256i x, Weights w) {
+  /// Adds products of pairs. As assembly, because the compiler otherwise gathers all products of a step before it adds
+  /// them, which takes more registers than there are.
+  [[gnu::always_inline]] static void dot(Ints& sum, __m256i x, Weights w) {
     __m256i product;
     asm volatile("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(x), "x"(w));
-    return sum;
   }
 
   static bool copy_mode(Code input) { return input == Code::s8; }
@@ -66,7 +65,9 @@ struct TapPairs : Vectors {
     x[2] = _mm256_unpacklo_epi8(high, none);
     x[3] = _mm256_unpackhi_epi8(high, none);
   }
-  static Ints dot(Ints sum, Ints x, Ints w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)); }
+  [[gnu::always_inline]] static void dot(Ints& sum, Ints x, Ints w) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+  }
 };
 
 }  // namespace
