@@ -7,8 +7,19 @@
 
 namespace lowbit::kernels {
 
+#if defined(__x86_64__)
+namespace avx2 {
+extern const QLayerKernel qlayer_kernel;
+}
+#endif
+
 std::span<const QLayerKernel> qlayer_table() {
-  static const QLayerKernel rows[] = {ref::qlayer_kernel};
+  static const QLayerKernel rows[] = {
+#if defined(__x86_64__)
+    avx2::qlayer_kernel,
+#endif
+    ref::qlayer_kernel
+  };
   return rows;
 }
 
