@@ -28,6 +28,7 @@ int parts_of(LowbitCoding coding, int64_t row, int64_t k, Part* parts) {
       parts[0] = {64 * (k / 16) + byte, static_cast<int>(2 * (k % 16 / 4)), 0, 2};
       parts[1] = {128 + byte, static_cast<int>(k / 4), 2, 1};
       return 2;
+    case LowbitCoding::u7:
     case LowbitCoding::u8:
       parts[0] = {64 * (k / 4) + byte, 0, 0, 8};
       return 1;
@@ -50,7 +51,7 @@ void pack_rows(int64_t n, int64_t groups, const T* rows, T* packed) {
 }  // namespace
 
 int lowbit_bits(LowbitCoding coding) {
-  constexpr int kBits[kLowbitCodings] = {1, 2, 3, 4, 8, 4};
+  constexpr int kBits[kLowbitCodings] = {1, 2, 3, 4, 8, 8, 4};
   return kBits[static_cast<size_t>(coding)];
 }
 

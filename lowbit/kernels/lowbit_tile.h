@@ -3,23 +3,31 @@
 // why a matrix-vector product can run at the speed of that stream.
 //
 // Packed weights (one layout for every instruction set, so that it can be stored): rows in blocks of 16, k in chunks of
-// 32, k padded with any codes up to a multiple of 32. A chunk takes 64 * bits bytes and holds codes u >= 0:
-//   u4    vector v = 0..3 of 64 bytes; byte 4 r + j: row r, low nibble k = 8 v + j, high nibble k = 8 v + 4 + j
-//   u2    vector v = 0..1 of 64 bytes; byte 4 r + j, bits 2 f, 2 f + 1: row r, k = 16 v + 4 f + j        (f = 0..3)
-//   u1    one vector of 64 bytes;      byte 4 r + j, bit f: row r, k = 4 f + j                           (f = 0..7)
-//   u3    the low two bits as u2 (128 bytes), then the high bit as u1 (64 bytes)
-//   u8    vector v = 0..7 of 64 bytes; byte 4 r + j: row r, k = 4 v + j
-//   table as u4; the nibble selects one of 16 int8 levels
+// 32, k padded with any codes up to a multiple of 32. A chunk takes 64 * bits bytes and holds codes u >= 0. Byte 4 r +
+// j of a vector of 64 bytes belongs to row r and, with j = 0 ... 3:
+//
+//   u4     vectors v = 0..3: low nibble k = 8 v + j, high nibble k = 8 v + 4 + j
+//   u2     vectors v = 0..1: bits 2 f and 2 f + 1 are k = 16 v + 4 f + j, f = 0..3
+//   u1     one vector: bit f is k = 4 f + j, f = 0..7
+//   u3     the low two bits as u2 (128 bytes), then the high bit as u1 (64 bytes)
+//   u8     vectors v = 0..7: k = 4 v + j
+//   u7     as u8, every code below 128 (int7 weights, zero = 64): half the time where there is no VNNI
+//   table  as u4; the nibble selects one of 16 int8 levels
+//
 // So each 32-bit lane holds four consecutive k of one row: a broadcast of four activations meets all rows, and sums
 // stay in lanes, with no sum across a vector.
 //
 // Formula, for group g (a run of group_chunks chunks, the last may be shorter), row r, activation row i:
-//   S[i][r][g] = step * sum_k u[r][k] * x[i][k] - zero[g][r] * x_sum[i][g]             (exact; table: sum of levels *
-//   x) sums mode:   sums[i * 16 + r] = S[i][r][0]                                        (one group; int32) values
-//   mode: f = 0; for g ascending: f = fma(float(S[i][r][g]), scale[g][r], f);  values[i * 16 + r] = f
-// with float() rounding to nearest even, so that every instruction set gives the same bits.
 //
-// u8 codes mean levels like the others: step * u - zero, with zero = 128 for int8 weights.
+//   S[i][r][g] = step * sum_k u[r][k] * x[i][k] - zero[g][r] * x_sum[i][g]     (exact; table: sum of levels * x)
+//
+//   sums mode:    sums[i * 16 + r] = S[i][r][0]                                (one group)
+//   values mode:  f = 0; for g ascending: f = fma(float(S[i][r][g]), scale[g][r], f)
+//                 values[i * values_stride + r] = fl32(fl32(f * x_scales[i]) + bias[r]), what is null left out
+//
+// with float() rounding to nearest even, so that every instruction set gives the same bits. u8 codes mean levels like
+// the others: step * u - zero, with zero = 128 for int8 weights.
+//
 // Preconditions: |S| < 2^31. With u8 no code is 0 (an int8 weight is at least -127), and levels of tables lie in
 // [-127, 127]; padding beyond k excepted. x rows are readable and zero up to the padded k. No alignment is needed;
 // codes aligned to 64 bytes are faster.
@@ -30,8 +38,8 @@
 
 namespace lowbit::kernels {
 
-enum class LowbitCoding : uint8_t { u1, u2, u3, u4, u8, table };
-constexpr int kLowbitCodings = 6;
+enum class LowbitCoding : uint8_t { u1, u2, u3, u4, u7, u8, table };
+constexpr int kLowbitCodings = 7;
 
 constexpr int kLowbitRows = 16;   ///< rows of a block
 constexpr int kLowbitChunk = 32;  ///< k of a chunk
@@ -52,7 +60,10 @@ struct LowbitTile {
   const int32_t* x_sums;  ///< [m][x_sums_stride]: sum of x over each group
   int64_t x_sums_stride;
   int32_t* sums;  ///< [m][16] (sums mode), or null
-  float* values;  ///< [m][16] (values mode), or null
+  float* values;  ///< [m][values_stride] (values mode), or null
+  int64_t values_stride;
+  const float* x_scales;  ///< [m], or null
+  const float* bias;      ///< [16], or null
 };
 
 /// m rows of activations, 1 <= m <= kLowbitTileM.
@@ -75,7 +86,9 @@ extern const LowbitKernels lowbit_kernels;
 }
 namespace avx2 {
 extern const LowbitKernels lowbit_kernels;
-}
+float lowbit_quantize_row(const float* x, int64_t k, int64_t padded_k, int64_t group, float fixed_scale, int8_t* codes,
+                          int32_t* sums) noexcept;  // also for the later instruction sets of its family
+}  // namespace avx2
 namespace avx512vnni {
 extern const LowbitKernels lowbit_kernels;
 }

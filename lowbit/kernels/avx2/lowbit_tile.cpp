@@ -175,6 +175,25 @@ struct U1 {
 
 // --- Full bytes. ---
 
+struct U7 {
+  static constexpr int kBits = 8, kFlush = 1 << 20;
+  template <int M>
+  static void add(const uint8_t* chunk, const int8_t* x, int64_t stride, int64_t chunks, Wide* sums) {
+    for (int64_t v = 0; v < 8 * chunks; ++v) {
+      const __m256i w[2] = {load(chunk + 64 * v), load(chunk + 64 * v + 32)};
+#pragma GCC unroll 4
+      for (int i = 0; i < M; ++i) {
+        const __m256i xs = broadcast4(x + i * stride + 4 * v);
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; ++h) {
+          sums[i].half[h] = _mm256_add_epi32(sums[i].half[h], widen(_mm256_maddubs_epi16(w[h], xs)));
+          keep(&sums[i].half[h]);
+        }
+      }
+    }
+  }
+};
+
 // x times w of both halves.
 void multiply_signed(Wide* sums, const __m256i* w, const int8_t* x) {
   const __m256i xs = broadcast4(x), size = _mm256_abs_epi8(xs);
@@ -233,6 +252,8 @@ template <>
 struct CodingOf<LowbitCoding::u3> : U3 {};
 template <>
 struct CodingOf<LowbitCoding::u4> : U4 {};
+template <>
+struct CodingOf<LowbitCoding::u7> : U7 {};
 template <>
 struct CodingOf<LowbitCoding::u8> : U8 {};
 template <>
@@ -295,8 +316,15 @@ void tile_rows(const LowbitTile& tile) {
       }
   }
   if (!tile.values) return;
+#pragma GCC unroll 4
   for (int i = 0; i < M; ++i)
-    for (int h = 0; h < 2; ++h) _mm256_storeu_ps(tile.values + i * kLowbitRows + 8 * h, values[i][h]);
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+      __m256 y = values[i][h];
+      if (tile.x_scales) y = _mm256_mul_ps(y, _mm256_broadcast_ss(tile.x_scales + i));
+      if (tile.bias) y = _mm256_add_ps(y, _mm256_loadu_ps(tile.bias + 8 * h));
+      _mm256_storeu_ps(tile.values + i * tile.values_stride + 8 * h, y);
+    }
 }
 
 template <LowbitCoding kCoding>
@@ -346,8 +374,10 @@ int32_t sum_of(const int8_t* codes, int64_t count) {
   return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
 }
 
-float quantize_row(const float* x, int64_t k, int64_t padded_k, int64_t group, float fixed_scale, int8_t* codes,
-                   int32_t* sums) noexcept {
+}  // namespace
+
+float lowbit_quantize_row(const float* x, int64_t k, int64_t padded_k, int64_t group, float fixed_scale, int8_t* codes,
+                          int32_t* sums) noexcept {
   float scale = fixed_scale > 0 ? fixed_scale : largest_size(x, k) / 127.0f;
   if (!(scale > 0) || __builtin_isinf(scale)) scale = 1;
   const __m256 divisor = _mm256_set1_ps(scale);
@@ -364,12 +394,10 @@ float quantize_row(const float* x, int64_t k, int64_t padded_k, int64_t group, f
   return scale;
 }
 
-}  // namespace
-
 const LowbitKernels lowbit_kernels = {
     {any_rows<LowbitCoding::u1>, any_rows<LowbitCoding::u2>, any_rows<LowbitCoding::u3>, any_rows<LowbitCoding::u4>,
-     any_rows<LowbitCoding::u8>, any_rows<LowbitCoding::table>},
-    quantize_row,
+     any_rows<LowbitCoding::u7>, any_rows<LowbitCoding::u8>, any_rows<LowbitCoding::table>},
+    lowbit_quantize_row,
 };
 
 }  // namespace lowbit::kernels::avx2

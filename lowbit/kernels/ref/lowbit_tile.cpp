@@ -15,6 +15,7 @@ constexpr int bits_of(LowbitCoding coding) {
       return 2;
     case LowbitCoding::u3:
       return 3;
+    case LowbitCoding::u7:
     case LowbitCoding::u8:
       return 8;
     default:
@@ -34,6 +35,7 @@ int code_at(LowbitCoding coding, const uint8_t* chunk, int r, int k) {
       const int low = chunk[64 * (k / 16) + byte] >> (2 * (k % 16 / 4)) & 3;
       return low | (chunk[128 + byte] >> (k / 4) & 1) << 2;
     }
+    case LowbitCoding::u7:
     case LowbitCoding::u8:
       return chunk[64 * (k / 4) + byte];
     default:
@@ -81,7 +83,9 @@ void tile_rows(const LowbitTile& tile, int m) noexcept {
           value = fmaf(static_cast<float>(sum), scale, value);
         }
       }
-      if (tile.values) tile.values[i * kLowbitRows + r] = value;
+      if (tile.x_scales) value = value * tile.x_scales[i];
+      if (tile.bias) value = value + tile.bias[r];
+      if (tile.values) tile.values[i * tile.values_stride + r] = value;
     }
 }
 
@@ -107,7 +111,7 @@ float quantize_row(const float* x, int64_t k, int64_t padded_k, int64_t group, f
 
 const LowbitKernels lowbit_kernels = {
     {tile_rows<LowbitCoding::u1>, tile_rows<LowbitCoding::u2>, tile_rows<LowbitCoding::u3>, tile_rows<LowbitCoding::u4>,
-     tile_rows<LowbitCoding::u8>, tile_rows<LowbitCoding::table>},
+     tile_rows<LowbitCoding::u7>, tile_rows<LowbitCoding::u8>, tile_rows<LowbitCoding::table>},
     quantize_row,
 };
 
