@@ -18,7 +18,6 @@ namespace lowbit::cli {
 namespace {
 
 constexpr int64_t kReportSamples = 32;  // for the error per layer in the report: enough for a tenth of a decibel
-constexpr int64_t kFewSamples = 32;
 
 /// Everything that is known at the end, for the text, the JSON and the page alike.
 struct Outcome {
@@ -172,6 +171,7 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   std::unique_ptr<DataSet> data, eval_data;
   if (options.data.given()) {
     data = open_data_for(options.model, calibration_flags(options), recipe.seed);
+    check_data_fit(model.graph, *data, options.data.data);
     outcome.data_description = data->describe();
   }
   if (!options.eval_data.empty()) {  // opened now, so that data that do not fit fail before anything is written
@@ -183,9 +183,6 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
     outcome.result = quantize(model, data.get(), recipe, threads,
                               [&](std::string_view what, double share) { bar.update(what, share); });
   }
-  if (data && outcome.result.samples < kFewSamples)
-    outcome.result.notes.push_back(
-        fmt::format("only {} calibration samples; ranges may be too narrow for other data", outcome.result.samples));
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
   outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads);

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/api/runner.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
 #include "lowbit/methods/annotate.h"
 #include "lowbit/ops/infer_shapes.h"
@@ -18,12 +19,13 @@ namespace lowbit {
 namespace {
 
 /// Samples of one calibration step: enough to keep the cores busy, few enough to keep activations small.
-int64_t calibration_batch(const Graph& graph, const DataSet& data) {
+int64_t calibration_batch(const Graph& graph, const DataSet& data, int threads) {
   const Batch first = data.read(0, 1);
   int64_t elements = 1;
   for (const auto& [name, tensor] : first.inputs) elements = std::max(elements, tensor.count());
-  constexpr int64_t kElementsPerBatch = int64_t{1} << 20;
-  return usable_batch(graph, std::clamp<int64_t>(kElementsPerBatch / elements, 1, 64));
+  constexpr int64_t kElementsPerBatch = int64_t{5} << 17;
+  const int64_t fitting = std::clamp<int64_t>(kElementsPerBatch / elements, 1, 64);
+  return usable_batch(graph, (fitting + threads - 1) / threads * threads);  // samples are spread over the threads
 }
 
 /// Appends the rows of `more` to `batch`.
@@ -58,7 +60,7 @@ class CalibrationSamples {
       : graph_(graph),
         data_(data),
         count_(std::min(wanted, data.size())),
-        batch_(calibration_batch(graph, data)),
+        batch_(calibration_batch(graph, data, threads.size())),
         threads_(threads),
         progress_(std::move(progress)) {}
 
@@ -117,6 +119,14 @@ bool needs_statistics(const Placement& placement) {
   return std::any_of(placement.quantized.begin(), placement.quantized.end(), [](char q) { return q != 0; });
 }
 
+/// The weights of the file have been read; what is needed of them is in the prepared graph.
+void release_source(const Graph& graph) {
+  constexpr size_t kSmall = size_t{1} << 16;
+  for (const Value& value : graph.values)
+    if (value.constant && value.constant->is_view() && value.constant->byte_size() > kSmall)
+      release_file_pages(value.constant->raw());
+}
+
 void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
   if (result.samples > 0 && result.samples < 32)
     notes.push_back(fmt::format(
@@ -149,6 +159,7 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
     if (name != "none") methods.push_back(&find_method(name));
   prepare_for_quantization(graph);
   const Placement placement = place(graph, recipe, data != nullptr);
+  release_source(model.graph);
   const Graph float_graph = graph;
 
   std::optional<CalibrationSamples> samples;
@@ -159,6 +170,7 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
   }
+  return_freed_memory();
   if (progress) progress("quantizing", 0);
   annotate(graph, recipe, placement, samples ? &result.statistics : nullptr, result.notes);
   const MethodContext context{recipe,

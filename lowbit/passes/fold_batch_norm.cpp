@@ -5,6 +5,7 @@
 //   eps) + beta
 #include <cmath>
 
+#include "lowbit/base/resident.h"
 #include "lowbit/passes/passes.h"
 #include "lowbit/passes/rewrite.h"
 
@@ -116,6 +117,7 @@ void scale_weight(Graph& graph, Node& layer, const WeightLayout& layout, const A
     const int64_t channel = layout.axis == 1 ? outer / rows_per_group % layout.groups * width + along : along;
     w[i] = static_cast<float>(w[i] * affine.scale_at(static_cast<size_t>(channel)));
   }
+  if (source.is_view()) release_file_pages(source.raw());  // nothing reads them again soon
   layer.inputs[1] = graph.add_constant(graph.value(layer.inputs[1]).name + "_folded", std::move(scaled));
 }
 
