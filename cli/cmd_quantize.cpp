@@ -164,7 +164,7 @@ int coverage_missed(const QuantizeOptions& options, const CommandLine& line, con
 }
 
 int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,
-                       const Recipe& recipe, const Model& model) {
+                       const Recipe& recipe, Model model) {
   ThreadPool threads(line.threads);
   Outcome outcome;
   outcome.float_bytes = model.file_bytes;
@@ -180,7 +180,8 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   }
   {
     ProgressBar bar(line.quiet, data ? static_cast<double>(std::min(recipe.samples, data->size())) : 0, "samples");
-    outcome.result = quantize(model, data.get(), recipe, threads,
+    const bool needed_later = eval_data || !options.report.empty();
+    outcome.result = quantize(needed_later ? model : std::move(model), data.get(), recipe, threads,
                               [&](std::string_view what, double share) { bar.update(what, share); });
   }
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
@@ -210,7 +211,7 @@ int run_quantize(const Arguments& rest) {
   check_options(options);
   const Recipe recipe = make_recipe(options);
   if (options.output.empty()) options.output = fmt::format("{}.{}.onnx", stem_of(options.model), recipe.weights);
-  const Model model = open_model(options.model, options.allow_nonfinite);
+  Model model = open_model(options.model, options.allow_nonfinite);
   if (options.dry_run) {
     const Coverage plan = plan_quantization(model, options.data.given(), recipe);
     print_plan(line, model, plan);
@@ -219,7 +220,7 @@ int run_quantize(const Arguments& rest) {
   check_model_output(options.output);
   if (!options.report.empty()) check_writable(options.report);
   if (!options.save_recipe.empty()) check_writable(options.save_recipe);
-  return quantize_and_write(options, line, rest, recipe, model);
+  return quantize_and_write(options, line, rest, recipe, std::move(model));
 }
 
 }  // namespace lowbit::cli

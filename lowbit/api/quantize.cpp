@@ -119,14 +119,6 @@ bool needs_statistics(const Placement& placement) {
   return std::any_of(placement.quantized.begin(), placement.quantized.end(), [](char q) { return q != 0; });
 }
 
-/// The weights of the file have been read; what is needed of them is in the prepared graph.
-void release_source(const Graph& graph) {
-  constexpr size_t kSmall = size_t{1} << 16;
-  for (const Value& value : graph.values)
-    if (value.constant && value.constant->is_view() && value.constant->byte_size() > kSmall)
-      release_file_pages(value.constant->raw());
-}
-
 void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
   if (result.samples > 0 && result.samples < 32)
     notes.push_back(fmt::format(
@@ -140,16 +132,16 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
 
 }  // namespace
 
-QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
+QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
                         const Progress& progress) {
   const auto begin = std::chrono::steady_clock::now();
   QuantizeResult result;
-  result.model = model;
+  result.model = std::move(model);
   result.recipe = recipe;
   Graph& graph = result.model.graph;
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
-                model.source_path);
+                result.model.source_path);
   if (recipe.rounding != "nearest")
     throw Error(ErrorCode::bad_argument,
                 "rounding '" + printable(recipe.rounding, 60) + "' is not available in this version (use nearest)",
@@ -159,7 +151,6 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
     if (name != "none") methods.push_back(&find_method(name));
   prepare_for_quantization(graph);
   const Placement placement = place(graph, recipe, data != nullptr);
-  release_source(model.graph);
   const Graph float_graph = graph;
 
   std::optional<CalibrationSamples> samples;

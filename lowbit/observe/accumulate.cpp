@@ -193,8 +193,9 @@ constexpr size_t kChannelsTogether = 16;  // floats of a cache line
 /// Up to kChannelsTogether channels that lie side by side, `stride` values from one pixel to the next.
 void add_neighbours(std::span<TensorStatistics::Channel> channels, std::span<const float> x, size_t offset,
                     size_t stride) {
-  // Rows a multiple of 4096 bytes apart would fall on the same lines of the first cache.
-  float gathered[kChannelsTogether][kBlockValues + 16];
+  // All of it stays in the first cache; rows a multiple of 4096 bytes apart would fall on the same lines.
+  constexpr size_t kTogether = kBlockValues / 4;
+  float gathered[kChannelsTogether][kTogether + 16];
   size_t filled = 0;
   const auto empty = [&] {
     for (size_t c = 0; c < channels.size(); ++c) add_to_channel(channels[c], gathered[c], filled);
@@ -206,7 +207,7 @@ void add_neighbours(std::span<TensorStatistics::Channel> channels, std::span<con
       for (size_t c = 0; c < kChannelsTogether; ++c) gathered[c][filled] = pixel[c];
     else
       for (size_t c = 0; c < channels.size(); ++c) gathered[c][filled] = pixel[c];
-    if (++filled == kBlockValues) empty();
+    if (++filled == kTogether) empty();
   }
   if (filled > 0) empty();
 }
