@@ -164,8 +164,8 @@ int fold_batch_norm(Graph& graph) {
       const Node& follower = graph.nodes[static_cast<size_t>(next)];
       const auto affine = node_affine(graph, follower, result, rank, weight_layout(graph, layer)->channels);
       const auto weight_id = static_cast<size_t>(layer.inputs[1]);
-      const bool owned = weight_id >= index.uses.size() ||
-                         (index.uses[weight_id].size() == 1 && !graph.is_output(layer.inputs[1]));
+      const bool owned =
+          weight_id >= index.uses.size() || (index.uses[weight_id].size() == 1 && !graph.is_output(layer.inputs[1]));
       if (!affine || !fold_into(graph, layer, *affine, owned)) break;
       layer.outputs[0] = follower.outputs[0];
       index.producers[static_cast<size_t>(layer.outputs[0])] = static_cast<int32_t>(n);

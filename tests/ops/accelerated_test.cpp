@@ -118,7 +118,8 @@ testing::GraphBuilder picture_network() {
                                {{"pads", Ints{1, 1, 1, 1}}, {"group", int64_t{16}}});
   const ValueId sum = b.node("Relu", "sum_relu", {b.node("Add", "sum", {left, right})});
   const ValueId scaled = b.node("Mul", "scaled", {sum, weight("scale", {16, 1, 1}, 6)});
-  const ValueId mean = b.node("AveragePool", "mean", {scaled}, {{"kernel_shape", Ints{2, 2}}, {"pads", Ints{0, 1, 0, 0}}});
+  const ValueId mean =
+      b.node("AveragePool", "mean", {scaled}, {{"kernel_shape", Ints{2, 2}}, {"pads", Ints{0, 1, 0, 0}}});
   const ValueId soft = b.node("Softmax", "soft", {mean}, {{"axis", int64_t{1}}});
   b.output(b.node("GlobalAveragePool", "global", {sum}));
   b.output(soft);
