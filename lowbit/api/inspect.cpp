@@ -97,8 +97,9 @@ std::vector<WeightStatistics> weight_statistics(const Graph& graph) {
   const auto uses = graph.uses();
   for (size_t id = 0; id < graph.values.size(); ++id) {
     const Value& value = graph.values[id];
-    if (!value.constant || !is_float(value.constant->dtype()) || value.constant->count() < 2) continue;
-    const Tensor x = to_float32(*value.constant);
+    if (!value.constant || value.constant->count() < 2) continue;
+    if (!is_float(value.constant->dtype()) && !holds_codes(value)) continue;
+    const Tensor x = to_float32(unrounded_values(value));
     WeightStatistics result;
     result.name = value.name;
     result.number_system = number_system_text(value);

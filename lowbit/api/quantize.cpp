@@ -206,8 +206,7 @@ Model dequantize(const Model& model) {
   Model result = model;
   for (Value& value : result.graph.values) {
     if (!value.quantization) continue;
-    if (value.constant && !value.quantization->dynamic)
-      value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
     value.quantization.reset();
   }
   return result;

@@ -12,7 +12,7 @@ std::optional<double> scalar_constant(const Graph& graph, ValueId id) {
   const Tensor* tensor = graph.constant(id);
   if (!tensor || tensor->count() != 1 || (!is_float(tensor->dtype()) && !is_integer(tensor->dtype())))
     return std::nullopt;
-  return tensor->cast(DType::float64).data<double>()[0];
+  return unrounded_values(graph.value(id)).cast(DType::float64).data<double>()[0];
 }
 
 }  // namespace lowbit

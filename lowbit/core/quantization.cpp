@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/graph.h"
+
 namespace lowbit {
 namespace {
 
@@ -20,6 +22,14 @@ Quantization linear_quantization(NumberFormat format, LinearParams params, std::
   return {format, {}, {params.scale, static_cast<float>(params.zero_point)}, std::move(origin)};
 }
 
+DType code_dtype(const Quantization& quantization) {
+  const CodeRange range = quantization.codes();
+  if (range.min >= 0 && range.max <= 255) return DType::uint8;
+  if (range.min >= -128 && range.max <= 127) return DType::int8;
+  if (range.min >= 0 && range.max <= 65535) return DType::uint16;
+  return range.min >= -32768 && range.max <= 32767 ? DType::int16 : DType::int32;
+}
+
 Tensor encode_tensor(const Quantization& quantization, const Tensor& x) {
   check_params(quantization, x.dims());
   Tensor codes = Tensor::uninitialized(DType::int32, x.dims());
@@ -30,8 +40,9 @@ Tensor encode_tensor(const Quantization& quantization, const Tensor& x) {
 
 Tensor decode_tensor(const Quantization& quantization, const Tensor& codes) {
   check_params(quantization, codes.dims());
+  const Tensor wide = codes.cast(DType::int32);
   Tensor y = Tensor::uninitialized(DType::float32, codes.dims());
-  decode_groups(quantization.format, quantization.granularity, codes.dims(), quantization.params, codes.data<int32_t>(),
+  decode_groups(quantization.format, quantization.granularity, codes.dims(), quantization.params, wide.data<int32_t>(),
                 y.mutable_data<float>());
   return y;
 }
@@ -40,12 +51,37 @@ Tensor fake_quantize(const Quantization& quantization, const Tensor& x) {
   return decode_tensor(quantization, encode_tensor(quantization, x));
 }
 
+bool is_annotated_constant(const Value& value) {
+  return value.constant && value.quantization && !value.quantization->dynamic;
+}
+
+bool holds_codes(const Value& value) { return is_annotated_constant(value) && is_integer(value.constant->dtype()); }
+
+Tensor weight_codes(const Value& value) {
+  LOWBIT_CHECK(is_annotated_constant(value));
+  if (!holds_codes(value))
+    return encode_tensor(*value.quantization, to_float32(*value.constant)).cast(code_dtype(*value.quantization));
+  LOWBIT_CHECK(value.constant->dtype() == code_dtype(*value.quantization));
+  return *value.constant;
+}
+
+Tensor weight_values(const Value& value) {
+  LOWBIT_CHECK(value.constant);
+  if (holds_codes(value)) return decode_tensor(*value.quantization, *value.constant);
+  const Tensor floats = to_float32(*value.constant);
+  return is_annotated_constant(value) ? fake_quantize(*value.quantization, floats) : floats;
+}
+
+Tensor unrounded_values(const Value& value) {
+  LOWBIT_CHECK(value.constant);
+  return holds_codes(value) ? weight_values(value) : *value.constant;
+}
+
 int64_t storage_bits(const Quantization& quantization, const Dims& dims) {
   const int64_t groups = group_count(quantization.granularity, dims);
-  // A linear group stores its scale as float32 and, if fitted, its zero point as a code.
-  const int64_t group_bits = quantization.linear()
-                                 ? 32 + (quantization.format.asymmetric ? quantization.format.bits : 0)
-                                 : 32 * quantization.format.system->param_count(quantization.format);
+  const NumberSystem& system = *quantization.format.system;
+  const int64_t group_bits = system.param_bits ? system.param_bits(quantization.format)
+                                               : int64_t{32} * system.param_count(quantization.format);
   return element_count(dims) * quantization.format.bits + groups * group_bits;
 }
 

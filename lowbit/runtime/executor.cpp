@@ -176,8 +176,7 @@ struct Executor::Impl {
 
   Tensor output_value(ValueId id, const Tensor& slot) const {
     const Value& value = graph.value(id);
-    if (value.constant)
-      return value.quantization ? fake_quantize(*value.quantization, *value.constant) : *value.constant;
+    if (value.constant) return is_annotated_constant(value) ? weight_values(value) : *value.constant;
     return value.quantization && !value.quantization->dynamic ? dequantize_activation(*value.quantization, slot) : slot;
   }
 };
