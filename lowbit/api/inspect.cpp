@@ -124,6 +124,8 @@ Inspection inspect_file(const std::string& path, bool with_weight_statistics, bo
   raise_qdq(annotated);
   count_number_systems(annotated, inspection);
   inspection.weights = summarize_weights(annotated);
+  inspection.container = container_contents(path);
+  if (inspection.container) inspection.weights = {inspection.container->parameters, inspection.container->weight_bytes};
   if (with_weight_statistics) inspection.weight_statistics = weight_statistics(annotated);
   return inspection;
 }

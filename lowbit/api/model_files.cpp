@@ -78,7 +78,30 @@ void compare_runs(const Graph& written, const Graph& read, ThreadPool& threads, 
   }
 }
 
+class CountingSink : public ByteSink {
+ public:
+  using ByteSink::write;
+  void write(Bytes bytes) override { count += static_cast<int64_t>(bytes.size()); }
+  int64_t count = 0;
+};
+
 }  // namespace
+
+std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path) {
+  const FileFormat& format = format_to_write(path);
+  CountingSink sink;
+  WriteOptions options;
+  options.external_data_above_bytes = INT64_MAX;
+  try {
+    Model lowered = model;
+    if (!format.keeps_annotations) lowered.graph = lower_qdq(model.graph);
+    format.write(lowered, sink, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    return std::nullopt;
+  }
+  return sink.count;
+}
 
 Model open_model(const std::string& path, bool allow_nonfinite) {
   Model model = load_model(path, allow_nonfinite);
@@ -93,9 +116,13 @@ Model open_model(const std::string& path, bool allow_nonfinite) {
 }
 
 int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads) {
-  Model lowered = model;
-  lowered.graph = lower_qdq(model.graph);
-  save_model(lowered, path);
+  if (format_to_write(path).keeps_annotations) {
+    save_model(model, path);
+  } else {
+    Model lowered = model;
+    lowered.graph = lower_qdq(model.graph);
+    save_model(lowered, path);
+  }
   try {
     const Model read = open_model(path, /*allow_nonfinite=*/true);
     compare_runs(model.graph, read.graph, threads, path);

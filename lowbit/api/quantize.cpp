@@ -128,6 +128,15 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
                                   printable(name), statistics.nonfinite, statistics.count));
 }
 
+/// Activations that calibration would annotate, with parameters that take as many bytes as the real ones.
+void add_placeholders(Graph& graph, const Placement& placement, const Recipe& recipe) {
+  const NumberFormat format = parse_number_format(recipe.activations == "none" ? "uint8" : recipe.activations);
+  for (size_t v = 0; v < placement.quantized.size(); ++v)
+    if (placement.quantized[v] && !graph.values[v].quantization && !graph.values[v].constant)
+      graph.values[v].quantization = linear_quantization(format, {1, 0}, "minmax over 256 samples");
+  graph.remove_dead();
+}
+
 }  // namespace
 
 QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
@@ -178,7 +187,7 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
   return result;
 }
 
-Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe) {
+Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe, Model* planned) {
   Model prepared = model;
   prepare_for_quantization(prepared.graph);
   const Placement placement = place(prepared.graph, recipe, with_data);
@@ -198,6 +207,10 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
     const ValueId result = prepared.graph.nodes[n].output();
     if (result != kNone && placement.quantized[static_cast<size_t>(result)])
       layer.activations = *placement.nodes[n].settings.activations + "/tensor";
+  }
+  if (planned) {
+    add_placeholders(prepared.graph, placement, recipe);
+    *planned = std::move(prepared);
   }
   return coverage;
 }
