@@ -162,22 +162,39 @@ void check_parameters(const Quantization& quantization, const Value& value) {
   }
 }
 
+/// Smallest and largest of some numbers (count > 0). In blocks of a fixed length, so that the compiler takes whole
+/// vectors.
 template <typename T>
-bool all_within(const Tensor& codes, CodeRange range) {
-  // Blocks of a fixed length, so that the compiler takes whole vectors.
+std::pair<T, T> extremes(const T* x, int64_t count, T flip) {
   constexpr int64_t kBlock = 64;
-  std::array<T, kBlock> low{}, high{};
-  const T* x = codes.data<T>();
-  const int64_t whole = codes.count() / kBlock * kBlock;
-  if (codes.count() > 0) low.fill(x[0]), high.fill(x[0]);
+  std::array<T, kBlock> low, high;
+  low.fill(static_cast<T>(x[0] ^ flip));
+  high = low;
+  const int64_t whole = count / kBlock * kBlock;
   for (int64_t i = 0; i < whole; i += kBlock)
     for (int64_t k = 0; k < kBlock; ++k) {
-      low[static_cast<size_t>(k)] = std::min(low[static_cast<size_t>(k)], x[i + k]);
-      high[static_cast<size_t>(k)] = std::max(high[static_cast<size_t>(k)], x[i + k]);
+      const T value = static_cast<T>(x[i + k] ^ flip);
+      low[static_cast<size_t>(k)] = std::min(low[static_cast<size_t>(k)], value);
+      high[static_cast<size_t>(k)] = std::max(high[static_cast<size_t>(k)], value);
     }
-  for (int64_t i = whole; i < codes.count(); ++i) low[0] = std::min(low[0], x[i]), high[0] = std::max(high[0], x[i]);
-  return *std::min_element(low.begin(), low.end()) >= range.min &&
-         *std::max_element(high.begin(), high.end()) <= range.max;
+  for (int64_t i = whole; i < count; ++i) {
+    low[0] = std::min(low[0], static_cast<T>(x[i] ^ flip));
+    high[0] = std::max(high[0], static_cast<T>(x[i] ^ flip));
+  }
+  return {*std::min_element(low.begin(), low.end()), *std::max_element(high.begin(), high.end())};
+}
+
+template <typename T>
+bool all_within(const Tensor& codes, CodeRange range) {
+  const auto [low, high] = extremes<T>(codes.data<T>(), codes.count(), 0);
+  return low >= range.min && high <= range.max;
+}
+
+/// Signed bytes as unsigned ones 128 higher, which the oldest processors compare in vectors too.
+bool bytes_within(const Tensor& codes, CodeRange range) {
+  const auto [low, high] =
+      extremes<uint8_t>(reinterpret_cast<const uint8_t*>(codes.data<int8_t>()), codes.count(), 0x80);
+  return low - 128 >= range.min && high - 128 <= range.max;
 }
 
 /// Tables are read at the place of a code, so no constant may hold a code outside its range.
@@ -187,7 +204,7 @@ bool codes_fit(const Tensor& codes, CodeRange range) {
     case DType::uint8:
       return (range.min <= 0 && range.max >= 255) || all_within<uint8_t>(codes, range);
     case DType::int8:
-      return (range.min <= -128 && range.max >= 127) || all_within<int8_t>(codes, range);
+      return (range.min <= -128 && range.max >= 127) || bytes_within(codes, range);
     case DType::uint16:
       return all_within<uint16_t>(codes, range);
     case DType::int16:
