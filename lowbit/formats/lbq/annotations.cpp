@@ -129,8 +129,9 @@ AnnotationEntry read_annotation(Cursor& cursor) {
   throw Error(ErrorCode::bad_file, "the annotation of '" + value.name + "' " + what + " (the file is damaged)");
 }
 
-/// Groups that a value of these dimensions has; an activation of unknown dimensions has one.
-uint64_t groups_of(const Granularity& granularity, const Value& value) {
+/// Groups that a value of these dimensions has. Of an activation of unknown dimensions nobody knows its channels, so
+/// what the file claims is taken.
+uint64_t groups_of(const Granularity& granularity, const Value& value, uint64_t claimed) {
   if (granularity.kind == Granularity::Kind::tensor) return 1;
   std::optional<Dims> dims;
   if (value.constant)
@@ -141,6 +142,7 @@ uint64_t groups_of(const Granularity& granularity, const Value& value) {
   if (!dims && value.shape && granularity.kind == Granularity::Kind::channel && axis < value.shape->size() &&
       (*value.shape)[axis].known())
     return static_cast<uint64_t>(*(*value.shape)[axis].size);
+  if (!dims && granularity.kind == Granularity::Kind::channel) return claimed;
   if (!dims) unfit(value, "has groups of a tensor of unknown dimensions");
   try {
     return static_cast<uint64_t>(group_count(granularity, *dims));
@@ -219,7 +221,8 @@ bool codes_fit(const Tensor& codes, CodeRange range) {
 void write_annotation(const Quantization& quantization, Writer& writer) {
   const NumberFormat& format = quantization.format;
   const std::string name = to_string(format);
-  LOWBIT_CHECK(parse_number_format(name) == format);
+  if (!(parse_number_format(name) == format))
+    throw Error(ErrorCode::unsupported, "a container cannot name this form of " + name);
   writer.text(name);
   writer.byte(quantization.dynamic ? kDynamic : 0);
   writer.byte(static_cast<uint8_t>(quantization.granularity.kind));
@@ -255,7 +258,7 @@ Quantization expand_annotation(const AnnotationEntry& entry, const Value& value)
     return result;
   }
   const auto columns = static_cast<uint64_t>(result.format.system->param_count(result.format));
-  const uint64_t wanted = columns > 0 ? groups_of(result.granularity, value) : 0;
+  const uint64_t wanted = columns > 0 ? groups_of(result.granularity, value, entry.groups) : 0;
   const auto elements = value.constant ? static_cast<uint64_t>(value.constant->count()) : 0;
   if (wanted > std::max(elements, kMostUnexplainedGroups)) unfit(value, "has more groups than elements");
   if (entry.groups != wanted || entry.columns.size() != (wanted > 0 ? columns : 0))

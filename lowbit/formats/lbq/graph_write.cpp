@@ -58,10 +58,13 @@ class GraphWriter {
 
   void write_value(const Value& value) {
     writer_.text(value.name);
-    writer_.byte(number_of(value.dtype));
-    writer_.varint(value.shape ? value.shape->size() + 1 : 0);
-    if (value.shape)
-      for (const Dim& dim : *value.shape) {
+    // A constant knows its type and dimensions best; codes stand for floats.
+    const bool codes = is_annotated_constant(value);
+    writer_.byte(number_of(codes ? DType::float32 : value.constant ? value.constant->dtype() : value.dtype));
+    const std::optional<Shape> shape = value.constant ? to_shape(value.constant->dims()) : value.shape;
+    writer_.varint(shape ? shape->size() + 1 : 0);
+    if (shape)
+      for (const Dim& dim : *shape) {
         writer_.varint(dim.known() ? static_cast<uint64_t>(*dim.size) + 1 : 0);
         if (!dim.known()) writer_.text(dim.symbol);
       }
