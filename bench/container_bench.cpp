@@ -123,7 +123,7 @@ void BM_Load(benchmark::State& state) {
   const std::string path = (std::filesystem::temp_directory_path() / "lowbit_container_bench.lbq").string();
   {
     AtomicFile file(path);
-    lbq::write_model(large_model(), file, {/*entropy=*/state.range(0) != 0});
+    lbq::write_model(large_model(), file, {/*entropy=*/state.range(0) != 0, {}});
     file.commit();
   }
   for (auto _ : state) {

@@ -93,10 +93,9 @@ Json to_json(const Inspection& inspection, bool with_weights, bool with_graph) {
                {"weight_bits_mean", json_number(inspection.weights.mean_bits())}};
   if (inspection.container) {
     json["container"] = to_json(*inspection.container);
-    json["preprocessing"] = model.preprocessing;
-    json["recipe"] = model.recipe;
-    json["provenance"] = Json::object();
-    for (const auto& [key, value] : model.provenance) json["provenance"][key] = value;
+    json["preprocessing"] = inspection.container->preprocessing;
+    json["recipe"] = inspection.container->recipe;
+    json["provenance"] = inspection.container->origin;
   }
   if (with_weights) json["weights"] = weights_json(inspection.weight_statistics);
   if (with_graph) json["graph"] = split(dump(model.graph), '\n');
@@ -141,7 +140,7 @@ std::string summary_text(const Inspection& inspection) {
   return text + fmt::format("{:<15}{}\n", "number systems", counts_text(inspection.number_systems));
 }
 
-std::string contents_text(const Model& model, const ContainerContents& contents) {
+std::string contents_text(const ContainerContents& contents) {
   std::vector<std::string> sections, codings;
   for (const auto& section : contents.sections)
     sections.push_back(fmt::format("{}{} {}", section.kind,
@@ -151,9 +150,9 @@ std::string contents_text(const Model& model, const ContainerContents& contents)
     codings.push_back(fmt::format("{} {}", coding, bytes_text(bytes)));
   std::string text = fmt::format("{:<15}{}\n{:<15}{}\n", "sections", join(sections, ", "), "tensors",
                                  codings.empty() ? "none" : join(codings, ", "));
-  if (!model.preprocessing.empty())
-    text += fmt::format("{:<15}{}\n", "preprocessing", printable(model.preprocessing, 300));
-  for (const auto& [key, value] : model.provenance)
+  if (!contents.preprocessing.empty())
+    text += fmt::format("{:<15}{}\n", "preprocessing", printable(contents.preprocessing, 300));
+  for (const auto& [key, value] : contents.origin)
     text += fmt::format("{:<15}{}\n", printable(key, 40), printable(value, 200));
   return text;
 }
@@ -224,7 +223,7 @@ int run_inspect(const Arguments& rest) {
     return 0;
   }
   print(summary_text(inspection));
-  if (inspection.container) print(contents_text(inspection.model, *inspection.container));
+  if (inspection.container) print(contents_text(*inspection.container));
   if (weights && inspection.container) print(stored_tensors_text(*inspection.container));
   if (weights) print(weights_text(inspection.weight_statistics));
   if (graph) print("\n" + dump(inspection.model.graph));

@@ -169,13 +169,13 @@ int coverage_missed(const QuantizeOptions& options, const CommandLine& line, con
   return 1;
 }
 
-/// What a container carries along; other formats drop it.
+/// What a container carries along.
 void describe_model(const QuantizeOptions& options, Outcome& outcome) {
-  Model& model = outcome.result.model;
-  model.recipe = to_toml(outcome.result.recipe);
+  if (!format_to_write(options.output).keeps_annotations) return;
   const std::string preprocess = preprocess_for(options.model, options.data);
-  if (!preprocess.empty()) model.preprocessing = to_string(parse_preprocess(preprocess));
-  record_provenance(model, options.model, "lowbit " LOWBIT_VERSION, outcome.data_description, outcome.result.samples);
+  describe_container(outcome.result.model, {options.model, "lowbit " LOWBIT_VERSION, outcome.data_description,
+                                            outcome.result.samples, to_toml(outcome.result.recipe),
+                                            preprocess.empty() ? "" : to_string(parse_preprocess(preprocess))});
 }
 
 int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,

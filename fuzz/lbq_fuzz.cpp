@@ -1,5 +1,6 @@
 // Any bytes are a container, which is then written and read back, or one of our errors. Random bytes do not get past
 // the checksums, so these are made right first.
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/lbq/lbq.h"
 #include "tests/formats/lbq_reseal.h"
 
@@ -18,7 +19,9 @@ void read(const std::string& bytes) {
   Model model;
   StringSink written;
   try {
-    model = lbq::Container::open(std::as_bytes(std::span(bytes.data(), bytes.size())), nullptr).read_model();
+    const auto container = lbq::Container::open(std::as_bytes(std::span(bytes.data(), bytes.size())), nullptr);
+    container.named_sections();
+    model = container.read_model();
     use(model.graph);
     lbq::write_model(model, written);
   } catch (const Error& error) {

@@ -44,16 +44,21 @@ Model convert_model(const std::string& input, const std::string& output, WriteOp
   return load_model(output);
 }
 
-void record_provenance(Model& model, const std::string& source_path, const std::string& program,
-                       const std::string& data, int64_t samples) {
-  const auto file = MappedFile::open(source_path);
-  model.provenance = {{"source", name_of(source_path)},
-                      {"source_bytes", std::to_string(file->bytes().size())},
-                      {"source_xxh64", fmt::format("{:016x}", xxhash64(file->bytes()))},
-                      {"program", program}};
-  if (samples == 0) return;
-  model.provenance.emplace_back("calibration_data", data);
-  model.provenance.emplace_back("calibration_samples", std::to_string(samples));
+void describe_container(Model& model, const ContainerTexts& texts) {
+  const auto file = MappedFile::open(texts.source_path);
+  const auto origin = [&](std::string_view name, std::string text) {
+    lbq::set_metadata(model, std::string(lbq::kOriginPrefix) + std::string(name), std::move(text));
+  };
+  origin("source", name_of(texts.source_path));
+  origin("source_bytes", std::to_string(file->bytes().size()));
+  origin("source_xxh64", fmt::format("{:016x}", xxhash64(file->bytes())));
+  origin("program", texts.program);
+  if (texts.samples > 0) {
+    origin("calibration_data", texts.data);
+    origin("calibration_samples", std::to_string(texts.samples));
+  }
+  lbq::set_metadata(model, lbq::kRecipeKey, texts.recipe);
+  if (!texts.preprocessing.empty()) lbq::set_metadata(model, lbq::kPreprocessingKey, texts.preprocessing);
 }
 
 std::optional<ContainerContents> container_contents(const std::string& path) {
@@ -69,7 +74,7 @@ std::optional<ContainerContents> container_contents(const std::string& path) {
     contents.tensors.push_back({"", std::string(dtype_name(entry.dtype)), coding, element_count(entry.dims), bytes, 0});
     contents.bytes_by_coding[coding] += bytes;
   }
-  container.read_model_without_sections([&](const Value& value, uint64_t tensor, uint64_t parameter_bytes) {
+  const Model model = container.read_model([&](const Value& value, uint64_t tensor, uint64_t parameter_bytes) {
     ContainerContents::TensorRow& row = contents.tensors[tensor];
     if (!row.name.empty()) return;
     row.name = value.name;
@@ -79,6 +84,10 @@ std::optional<ContainerContents> container_contents(const std::string& path) {
     contents.parameters += row.elements;
     contents.weight_bytes += row.bytes + row.parameter_bytes;
   });
+  contents.preprocessing = lbq::metadata_text(model, lbq::kPreprocessingKey);
+  contents.recipe = lbq::metadata_text(model, lbq::kRecipeKey);
+  for (const auto& [key, value] : model.metadata)
+    if (key.starts_with(lbq::kOriginPrefix)) contents.origin[key.substr(lbq::kOriginPrefix.size())] = value;
   return contents;
 }
 

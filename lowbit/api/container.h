@@ -23,10 +23,17 @@ std::string stored_recipe(const std::string& path);
 /// model as it is in the new file.
 Model convert_model(const std::string& input, const std::string& output, WriteOptions options = {});
 
-/// Where a model came from: file name without folder, its xxHash64 and bytes, the program ("lowbit 0.1.0"), and what it
-/// was calibrated on (empty and 0 without data).
-void record_provenance(Model& model, const std::string& source_path, const std::string& program,
-                       const std::string& data, int64_t samples);
+/// What a container says about its making.
+struct ContainerTexts {
+  std::string source_path;    ///< the file it was made of; its name without folder, its bytes and xxHash64 are kept
+  std::string program;        ///< "lowbit 0.1.0"
+  std::string data;           ///< what it was calibrated on
+  int64_t samples = 0;        ///< 0: without data
+  std::string recipe;         ///< TOML
+  std::string preprocessing;  ///< empty: none
+};
+/// Adds them to the model's metadata, from where the container takes them.
+void describe_container(Model& model, const ContainerTexts& texts);
 
 /// What is in a container, beside the model.
 struct ContainerContents {
@@ -43,6 +50,8 @@ struct ContainerContents {
   };
   std::vector<TensorRow> tensors;
   std::map<std::string, int64_t> bytes_by_coding;
+  std::string preprocessing, recipe;
+  std::map<std::string, std::string> origin;
   int64_t parameters = 0, weight_bytes = 0;  ///< weights with their parameters of quantization, as really stored
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/eval/metrics.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/ops/op.h"

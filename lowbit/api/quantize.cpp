@@ -10,6 +10,7 @@
 
 #include "lowbit/api/runner.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/methods/annotate.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"

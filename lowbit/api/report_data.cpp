@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lowbit/api/inspect.h"
+#include "lowbit/core/weights.h"
 
 namespace lowbit {
 namespace {

@@ -11,6 +11,7 @@
 #include "lowbit/api/report_data.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/eval/metrics.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/passes/passes.h"

@@ -197,22 +197,6 @@ int Graph::remove_dead() {
   return removed;
 }
 
-const Tensor* find_section(const Model& model, std::string_view name) {
-  for (const NamedSection& section : model.sections)
-    if (section.name == name) return &section.bytes;
-  return nullptr;
-}
-
-void add_section(Model& model, std::string_view name, Tensor bytes) {
-  LOWBIT_CHECK(bytes.dtype() == DType::uint8 && bytes.rank() == 1);
-  for (NamedSection& section : model.sections)
-    if (section.name == name) {
-      section.bytes = std::move(bytes);
-      return;
-    }
-  model.sections.push_back({std::string(name), std::move(bytes)});
-}
-
 WeightSummary summarize_weights(const Graph& graph) {
   WeightSummary summary;
   for (const Value& value : graph.values) {

@@ -31,10 +31,9 @@ using Attributes = std::map<std::string, Attribute, std::less<>>;
 /// A tensor on an edge: an input, a constant, or the output of a node.
 struct Value {
   std::string name;                ///< unique in its graph
-  DType dtype = DType::undefined;  ///< element type in the float graph, also where the constant holds codes;
-                                   ///< undefined = not known
+  DType dtype = DType::undefined;  ///< element type in the float graph; undefined = not known
   std::optional<Shape> shape;      ///< nothing = rank unknown
-  std::optional<Tensor> constant;  ///< weights and other constants; with an annotation possibly codes
+  std::optional<Tensor> constant;  ///< weights and other constants
   std::optional<Quantization> quantization;
 };
 
@@ -111,33 +110,16 @@ struct OpsetImport {
   int64_t version;
 };
 
-/// Bytes under a name that a container carries along and does not look into, such as weights that a runtime has packed
-/// for one instruction set ("plan/avx2").
-struct NamedSection {
-  std::string name;
-  Tensor bytes;  ///< uint8, one dimension; may be a view on the mapped file
-};
-
 /// A network with what its file says about it.
 struct Model {
   Graph graph;
   std::vector<OpsetImport> source_opsets;  ///< of the file it came from
   std::string producer, description;
   std::vector<std::pair<std::string, std::string>> metadata;  ///< key-value pairs of the file
-  // What only the container keeps; empty where the file has none.
-  std::string preprocessing;                                    ///< how raw data becomes inputs, as in MODEL.preprocess
-  std::string recipe;                                           ///< TOML that makes the model again
-  std::vector<std::pair<std::string, std::string>> provenance;  ///< source, tool version, calibration data
-  std::vector<NamedSection> sections;
-  std::string source_path;    ///< for messages; may be empty
-  std::string source_format;  ///< "onnx"
-  int64_t file_bytes = 0;     ///< with external data
+  std::string source_path;                                    ///< for messages; may be empty
+  std::string source_format;                                  ///< "onnx"
+  int64_t file_bytes = 0;                                     ///< with external data
 };
-
-/// The bytes of a named section, or null.
-const Tensor* find_section(const Model& model, std::string_view name);
-/// Adds a named section, or replaces the one of that name.
-void add_section(Model& model, std::string_view name, Tensor bytes);
 
 /// Number of weight elements (constants of float type, or annotated), and the bytes they take as stored by their
 /// annotation.

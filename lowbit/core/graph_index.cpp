@@ -1,5 +1,7 @@
 #include "lowbit/core/graph_index.h"
 
+#include "lowbit/core/weights.h"
+
 namespace lowbit {
 
 int32_t only_reader(const Graph& graph, const GraphIndex& index, ValueId id) {

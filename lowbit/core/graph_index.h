@@ -22,7 +22,7 @@ struct GraphIndex {
 /// The only node that reads `id`, or -1 if there are none or several, a subgraph reads it, or it is a graph output.
 int32_t only_reader(const Graph& graph, const GraphIndex& index, ValueId id);
 
-/// The value of a constant with one element (decoded if it is a code).
+/// The value of a constant with one element.
 std::optional<double> scalar_constant(const Graph& graph, ValueId id);
 
 }  // namespace lowbit

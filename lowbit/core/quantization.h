@@ -1,10 +1,6 @@
 // quantization.h: the annotation that a value of the graph carries: number system + granularity + parameters + how they
-// were found. An annotated constant is held in one of two forms:
-//   float32: while a model is being quantized; its codes are encode(values, annotation), so a method that chooses codes
-//            writes back the decoded values;
-//   codes:   as files hold them, in code_dtype(annotation); reading and writing a file changes no code, whatever the
-//            rounding of a second encode would give.
-// Whoever reads an annotated constant uses weight_codes() and weight_values(), never constant->data<float>().
+// were found. A weight keeps its float values; its codes are encode(values, annotation), so a method that chooses codes
+// writes back the decoded values.
 #pragma once
 
 #include <string>
@@ -16,8 +12,6 @@
 #include "lowbit/numbers/number_system.h"
 
 namespace lowbit {
-
-struct Value;
 
 struct Quantization {
   NumberFormat format;
@@ -42,31 +36,13 @@ struct Quantization {
 /// Per-tensor annotation of a linear system.
 Quantization linear_quantization(NumberFormat format, LinearParams params, std::string origin);
 
-/// The narrowest type that holds every code: uint8, int8, uint16, int16 or int32.
-DType code_dtype(const Quantization& quantization);
-
 /// int32 codes with the dims of x (float32). Checks that the parameters fit the dims.
 Tensor encode_tensor(const Quantization& quantization, const Tensor& x);
-/// float32 values of codes (any integer type).
+/// float32 values of int32 codes.
 Tensor decode_tensor(const Quantization& quantization, const Tensor& codes);
 /// decode(encode(x)).
 Tensor fake_quantize(const Quantization& quantization, const Tensor& x);
-/// True if the value is a constant whose annotation says what it stands for (not a dynamic one).
-bool is_annotated_constant(const Value& value);
-/// True if it is one that holds codes instead of floats.
-bool holds_codes(const Value& value);
-/// Codes of an annotated constant in code_dtype(), with the dims of the constant. Codes are returned as they are
-/// (shared bytes), floats are encoded. Throws Error{internal} without a constant or a static annotation.
-Tensor weight_codes(const Value& value);
-/// float32 values that a constant stands for: codes and annotated floats as the annotation rounds them; others
-/// converted.
-Tensor weight_values(const Value& value);
-/// A constant as it is, in its own type, but codes decoded: what a reader without interest in annotations takes for the
-/// constant. Annotated floats are not rounded.
-Tensor unrounded_values(const Value& value);
-
-/// Bits that the codes and the parameters take in a file: count * bits + groups * param bits (linear: 32, and
-/// `bits` more for a fitted zero point). What a container really takes may be less: it codes by entropy.
+/// Bits that the codes and the parameters take in a file: count * bits + groups * param bits (linear: 32 + bits).
 int64_t storage_bits(const Quantization& quantization, const Dims& dims);
 
 }  // namespace lowbit

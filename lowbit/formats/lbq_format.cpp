@@ -28,14 +28,16 @@ void check_finite(const Graph& graph) {
 bool sniff(Bytes head) { return lbq::sniff(head); }
 
 Model read(Bytes bytes, const ReadOptions& options) {
-  Model model = lbq::Container::open(bytes, options.file).read_model();
+  const lbq::Container container = lbq::Container::open(bytes, options.file);
+  Model model = container.read_model();
+  container.named_sections();  // only to find damage: a model has no place for them
   model.source_path = options.path;
   if (!options.allow_nonfinite) check_finite(model.graph);
   return model;
 }
 
 void write(const Model& model, ByteSink& sink, const WriteOptions& options) {
-  lbq::write_model(model, sink, {options.entropy});
+  lbq::write_model(model, sink, {options.entropy, {}});
 }
 
 }  // namespace lowbit::lbq_format

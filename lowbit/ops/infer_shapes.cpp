@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/control.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/ops/op_helpers.h"

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/qdq_params.h"
 #include "lowbit/passes/raise_qoperator.h"
 #include "lowbit/passes/rewrite.h"

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/step.h"

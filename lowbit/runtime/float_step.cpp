@@ -1,5 +1,6 @@
 #include <set>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/step.h"

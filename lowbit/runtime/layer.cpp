@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/kernels/gemm_i16.h"
 
 namespace lowbit {

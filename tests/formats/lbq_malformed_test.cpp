@@ -10,16 +10,16 @@
 namespace lowbit {
 namespace {
 
-using testing::lbq_bytes;
-using testing::read_lbq;
 using testing::reseal;
-using testing::small_model;
+using testing::small_bytes;
 
 /// "" or the message that the file is refused with. Bytes are copied to an exact buffer, for sanitizers.
 std::string refusal(const std::string& bytes) {
   const std::vector<char> exact(bytes.begin(), bytes.end());
   try {
-    lbq::Container::open(std::as_bytes(std::span(exact)), nullptr).read_model();
+    const lbq::Container container = lbq::Container::open(std::as_bytes(std::span(exact)), nullptr);
+    container.read_model();
+    container.named_sections();
     return "";
   } catch (const Error& error) {
     EXPECT_TRUE(error.code() == ErrorCode::bad_file || error.code() == ErrorCode::unsupported) << error.what();
@@ -29,7 +29,7 @@ std::string refusal(const std::string& bytes) {
 }
 
 TEST(LbqDamage, AnyFlippedBitIsFound) {
-  std::string bytes = lbq_bytes(small_model());
+  std::string bytes = small_bytes();
   ASSERT_EQ(refusal(bytes), "");
   for (size_t at = 0; at < bytes.size(); ++at)
     for (int bit = 0; bit < 8; ++bit) {
@@ -40,7 +40,7 @@ TEST(LbqDamage, AnyFlippedBitIsFound) {
 }
 
 TEST(LbqDamage, AnyCutIsFound) {
-  const std::string bytes = lbq_bytes(small_model());
+  const std::string bytes = small_bytes();
   for (size_t size = 0; size < bytes.size(); ++size) ASSERT_NE(refusal(bytes.substr(0, size)), "") << size;
   EXPECT_NE(refusal(bytes + std::string(1, '\0')), "");
   EXPECT_NE(refusal(bytes + bytes), "");
@@ -48,7 +48,7 @@ TEST(LbqDamage, AnyCutIsFound) {
 
 /// Zeroed pages, and runs of zeros anywhere that change something.
 TEST(LbqDamage, AnyZeroedPageIsFound) {
-  const std::string bytes = lbq_bytes(small_model());
+  const std::string bytes = small_bytes();
   for (size_t size : {size_t{8}, size_t{64}, size_t{512}})
     for (size_t begin = 0; begin < bytes.size(); begin += size / 2) {
       std::string damaged = bytes;
@@ -154,7 +154,7 @@ TEST(LbqHostile, GraphsNestedDeeplyAreRefused) {
 
 /// A section table with one entry changed, everything else consistent.
 std::string with_entry(size_t index, size_t offset, uint64_t value, size_t bytes = 8) {
-  std::string file = lbq_bytes(small_model());
+  std::string file = small_bytes();
   std::memcpy(file.data() + lbq::kHeaderBytes + index * lbq::kEntryBytes + offset, &value, bytes);
   reseal(file);
   return file;
@@ -168,7 +168,7 @@ TEST(LbqHostile, SectionsThatDoNotFitAreRefused) {
   EXPECT_NE(refusal(with_entry(0, 16, 10)), "");             // a gap
   EXPECT_NE(refusal(with_entry(1, 0, lbq::kModel, 4)), "");  // twice
   EXPECT_NE(refusal(with_entry(0, 32, 'x')), "");            // a name where none belongs
-  std::string many = lbq_bytes(small_model());
+  std::string many = small_bytes();
   const uint32_t count = UINT32_MAX;
   std::memcpy(many.data() + 12, &count, 4);
   reseal(many);
@@ -176,12 +176,12 @@ TEST(LbqHostile, SectionsThatDoNotFitAreRefused) {
 }
 
 TEST(LbqVersions, NewerMajorVersionsAndRequiredSectionsAreRefusedInWords) {
-  std::string newer = lbq_bytes(small_model());
+  std::string newer = small_bytes();
   newer[8] = 2;
   EXPECT_NE(refusal(newer).find("checksum"), std::string::npos);  // first of all it is damaged
   reseal(newer);
   EXPECT_NE(refusal(newer).find("version 2.0"), std::string::npos);
-  std::string minor = lbq_bytes(small_model());
+  std::string minor = small_bytes();
   minor[10] = 7;
   reseal(minor);
   EXPECT_EQ(refusal(minor), "");

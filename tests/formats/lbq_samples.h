@@ -4,6 +4,7 @@
 #include <string>
 
 #include "lowbit/core/graph.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/lbq/lbq.h"
 #include "tests/support/graph_builder.h"
 
@@ -57,13 +58,19 @@ inline Model small_model() {
   model.graph = std::move(b.graph);
   model.producer = "test";
   model.description = "a sample";
-  model.metadata = {{"key", "value"}};
+  model.metadata = {{"key", "value"},
+                    {"lowbit.preprocessing", "range=0..1"},
+                    {"lowbit.recipe", "weights = \"int4\"\n"},
+                    {"lowbit.origin.source", "sample.onnx"}};
   model.source_opsets = {{"", 21}};
-  model.preprocessing = "range=0..1";
-  model.recipe = "weights = \"int4\"\n";
-  model.provenance = {{"source", "sample.onnx"}};
-  add_section(model, "plan/test", Tensor::from<uint8_t>({3}, {1, 2, 3}));
   return model;
+}
+
+/// With a named section.
+inline std::string small_bytes() {
+  StringSink sink;
+  lbq::write_model(small_model(), sink, {true, {{"plan/test", Tensor::from<uint8_t>({3}, {1, 2, 3})}}});
+  return std::move(sink.text);
 }
 
 inline std::string lbq_bytes(const Model& model, lbq::SaveOptions options = {}) {

@@ -1,4 +1,5 @@
 #include "lowbit/passes/raise_qdq.h"
+#include "lowbit/core/weights.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/raise_qdq.h"
 #include "tests/passes/same_results.h"
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lowbit/base/small_floats.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/lbq/layout.h"
 
 namespace lowbit::lbq {

@@ -1,5 +1,6 @@
 #include <unordered_set>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/lbq/graph_codec.h"
 
 namespace lowbit::lbq {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/lbq/graph_codec.h"
 
 namespace lowbit::lbq {

@@ -92,8 +92,14 @@ std::optional<Tensor> Container::find_section(std::string_view name) const {
   return std::nullopt;
 }
 
-Model Container::read_model_without_sections(
-    const std::function<void(const Value&, uint64_t, uint64_t)>& on_constant) const {
+std::vector<NamedSection> Container::named_sections() const {
+  std::vector<NamedSection> sections;
+  for (const SectionEntry& entry : sections_)
+    if (entry.kind == kNamed) sections.push_back({entry.name, section_tensor(entry)});
+  return sections;
+}
+
+Model Container::read_model(const std::function<void(const Value&, uint64_t, uint64_t)>& on_constant) const {
   const std::vector<AnnotationEntry> annotations =
       find(kAnnotations) ? read_annotations(bytes_of_section(kAnnotations)) : std::vector<AnnotationEntry>{};
   TensorCache tensors(tensors_, owner_);
@@ -111,21 +117,30 @@ Model Container::read_model_without_sections(
   model.graph = read_graph(cursor, {[&](uint64_t index) { return tensors.get(index); }, annotations, on_constant});
   cursor.finish();
   tensors.check_all_used();
-  model.preprocessing = text(kPreprocessing);
-  model.recipe = text(kRecipe);
+  if (find(kPreprocessing)) model.metadata.emplace_back(kPreprocessingKey, text(kPreprocessing));
+  if (find(kRecipe)) model.metadata.emplace_back(kRecipeKey, text(kRecipe));
   if (find(kProvenance)) {
     Cursor provenance(bytes_of_section(kProvenance), "the provenance");
-    model.provenance = read_pairs(provenance);
+    for (auto& [key, value] : read_pairs(provenance))
+      model.metadata.emplace_back(std::string(kOriginPrefix) + key, std::move(value));
     provenance.finish();
   }
   return model;
 }
 
-Model Container::read_model() const {
-  Model model = read_model_without_sections();
-  for (const SectionEntry& entry : sections_)
-    if (entry.kind == kNamed) model.sections.push_back({entry.name, section_tensor(entry)});
-  return model;
+std::string metadata_text(const Model& model, std::string_view wanted) {
+  for (const auto& [key, value] : model.metadata)
+    if (key == wanted) return value;
+  return "";
+}
+
+void set_metadata(Model& model, std::string_view wanted, std::string text) {
+  for (auto& [key, value] : model.metadata)
+    if (key == wanted) {
+      value = std::move(text);
+      return;
+    }
+  model.metadata.emplace_back(wanted, std::move(text));
 }
 
 }  // namespace lowbit::lbq

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/runtime/steps/steps.h"
 

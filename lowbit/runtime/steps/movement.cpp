@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/runtime/steps/steps.h"
 

@@ -4,6 +4,7 @@
 
 #include "lowbit/core/graph.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/weights.h"
 #include "tests/support/graph_builder.h"
 
 namespace lowbit {
