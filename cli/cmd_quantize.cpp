@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "cli/output_file.h"
 #include "cli/quantize_options.h"
+#include "lowbit/api/container.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"
 #include "lowbit/api/report_data.h"
@@ -45,7 +46,8 @@ std::string command_text(const Arguments& rest) {
   return text;
 }
 
-void print_plan(const CommandLine& line, const Model& model, const Coverage& plan) {
+void print_plan(const CommandLine& line, const Model& model, const Coverage& plan,
+                std::optional<int64_t> predicted_bytes) {
   int64_t before = 0, after = 0;
   for (const LayerDecision& layer : plan.layers) {
     before += layer.float_weight_bytes;
@@ -59,12 +61,15 @@ void print_plan(const CommandLine& line, const Model& model, const Coverage& pla
                      {"float_bytes", model.file_bytes},
                      {"float_weight_bytes", before},
                      {"predicted_weight_bytes", after},
+                     {"predicted_file_bytes", predicted_bytes ? Json(*predicted_bytes) : Json(nullptr)},
                      {"layers", std::move(layers)},
                      {"coverage", to_json(plan)}}));
     return;
   }
   print(coverage_text(plan));
-  print(fmt::format("predicted weights: {} -> {}; nothing was written\n", bytes_text(before), bytes_text(after)));
+  print(fmt::format("predicted weights: {} -> {}; predicted file: {} -> {}; nothing was written\n", bytes_text(before),
+                    bytes_text(after), bytes_text(model.file_bytes),
+                    predicted_bytes ? bytes_text(*predicted_bytes) : "not in this format"));
 }
 
 /// Throws nothing: false if the share is too small.
@@ -163,6 +168,15 @@ int coverage_missed(const QuantizeOptions& options, const CommandLine& line, con
   return 1;
 }
 
+/// What a container carries along.
+void describe_model(const QuantizeOptions& options, Outcome& outcome) {
+  if (!format_to_write(options.output).keeps_annotations) return;
+  const std::string preprocess = preprocess_for(options.model, options.data);
+  describe_container(outcome.result.model, {options.model, "lowbit " LOWBIT_VERSION, outcome.data_description,
+                                            outcome.result.samples, to_toml(outcome.result.recipe),
+                                            preprocess.empty() ? "" : to_string(parse_preprocess(preprocess))});
+}
+
 int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,
                        const Recipe& recipe, Model model) {
   ThreadPool threads(line.threads);
@@ -186,6 +200,7 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   }
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
+  describe_model(options, outcome);
   outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads);
   if (!options.save_recipe.empty()) write_file(options.save_recipe, to_toml(outcome.result.recipe));
   if (eval_data) evaluate_both(options, line, model, *eval_data, threads, outcome);
@@ -213,8 +228,15 @@ int run_quantize(const Arguments& rest) {
   if (options.output.empty()) options.output = fmt::format("{}.{}.onnx", stem_of(options.model), recipe.weights);
   Model model = open_model(options.model, options.allow_nonfinite);
   if (options.dry_run) {
-    const Coverage plan = plan_quantization(model, options.data.given(), recipe);
-    print_plan(line, model, plan);
+    Outcome planned;
+    planned.result.recipe = recipe;
+    const Coverage plan = plan_quantization(model, options.data.given(), recipe, &planned.result.model);
+    if (options.data.given()) {
+      planned.data_description = options.data.data;
+      planned.result.samples = recipe.samples;
+    }
+    describe_model(options, planned);
+    print_plan(line, model, plan, predicted_file_bytes(planned.result.model, options.output));
     return enough_coverage(options, plan) ? 0 : 1;
   }
   check_model_output(options.output);

@@ -1,5 +1,6 @@
 #include "cli/data_flags.h"
 
+#include "lowbit/api/container.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/file.h"
@@ -29,6 +30,12 @@ std::string find_preprocess(const std::string& model) {
   }
 }
 
+std::string preprocess_for(const std::string& model, const DataFlags& flags) {
+  if (!flags.preprocess.empty()) return flags.preprocess;
+  const std::string stored = stored_preprocessing(model);
+  return stored.empty() ? find_preprocess(model) : stored;
+}
+
 namespace {
 
 /// Errors that do not say what they are about get the name of the data.
@@ -54,8 +61,8 @@ std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags
   options.shuffle_seed = shuffle_seed;
   if (!flags.slice.empty()) options.slice = parse_slice(flags.slice);
   const bool arrays = flags.data.ends_with(".npy") || flags.data.ends_with(".npz");
-  const std::string preprocess = flags.preprocess.empty() && !arrays ? find_preprocess(model) : flags.preprocess;
-  if (!preprocess.empty()) options.preprocess = parse_preprocess(preprocess);
+  const std::string preprocess = preprocess_for(model, flags);
+  if (!preprocess.empty() && (!arrays || !flags.preprocess.empty())) options.preprocess = parse_preprocess(preprocess);
   return about_data(flags.data, [&] { return open_data(flags.data, options); });
 }
 

@@ -48,7 +48,8 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
   line.add_list("--method", options.methods, "Methods to apply, in this order: NAME[,NAME...]; none for no method")
       ->delimiter(',')
       ->type_name("NAME");
-  app.add_option("--recipe", options.recipe_file, "All of the above in a file, or the name of a built-in recipe")
+  app.add_option("--recipe", options.recipe_file,
+                 "All of the above in a file (or in a container), or the name of a built-in recipe")
       ->type_name("FILE|NAME");
   app.add_option("--save-recipe", options.save_recipe, "Write the recipe that was really used")->type_name("FILE.toml");
   line.add_list("--include", options.include, "Only these layers: a glob, or op:NAME; may be repeated")

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/eval/metrics.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/ops/op.h"
@@ -97,8 +98,9 @@ std::vector<WeightStatistics> weight_statistics(const Graph& graph) {
   const auto uses = graph.uses();
   for (size_t id = 0; id < graph.values.size(); ++id) {
     const Value& value = graph.values[id];
-    if (!value.constant || !is_float(value.constant->dtype()) || value.constant->count() < 2) continue;
-    const Tensor x = to_float32(*value.constant);
+    if (!value.constant || value.constant->count() < 2) continue;
+    if (!is_float(value.constant->dtype()) && !holds_codes(value)) continue;
+    const Tensor x = to_float32(unrounded_values(value));
     WeightStatistics result;
     result.name = value.name;
     result.number_system = number_system_text(value);
@@ -123,6 +125,8 @@ Inspection inspect_file(const std::string& path, bool with_weight_statistics, bo
   raise_qdq(annotated);
   count_number_systems(annotated, inspection);
   inspection.weights = summarize_weights(annotated);
+  inspection.container = container_contents(path);
+  if (inspection.container) inspection.weights = {inspection.container->parameters, inspection.container->weight_bytes};
   if (with_weight_statistics) inspection.weight_statistics = weight_statistics(annotated);
   return inspection;
 }

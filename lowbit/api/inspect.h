@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "lowbit/api/container.h"
 #include "lowbit/core/graph.h"
 #include "lowbit/core/measurements.h"
 
@@ -27,7 +29,8 @@ struct Inspection {
   std::map<std::string, int64_t> unknown;         ///< those that this build does not know
   std::map<std::string, int64_t> cannot_run;      ///< known, but without a version that runs
   std::map<std::string, int64_t> number_systems;  ///< tensors by type: "float32", "int8/channel (weights)" ...
-  WeightSummary weights;
+  WeightSummary weights;                          ///< as really stored where that is known (containers)
+  std::optional<ContainerContents> container;
   std::vector<WeightStatistics> weight_statistics;  ///< only if asked for
 };
 

@@ -12,6 +12,7 @@
 #include "lowbit/base/random.h"
 #include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/ops/op.h"
@@ -95,10 +96,9 @@ void share_weights(const Graph& model, Graph& read, const std::string& path) {
     const auto found = by_name.find(value.name);
     if (!value.constant || !value.quantization || found == by_name.end()) continue;
     const Value& wanted = *found->second;
-    if (wanted.constant->dtype() != value.constant->dtype() || wanted.constant->dims() != value.constant->dims() ||
+    if (wanted.constant->dims() != value.constant->dims() ||
         wanted.quantization->params != value.quantization->params ||
-        !identical(encode_tensor(*wanted.quantization, *wanted.constant),
-                   encode_tensor(*wanted.quantization, *value.constant)))
+        !identical(weight_codes(wanted), weight_codes(value)))
       throw Error(ErrorCode::internal,
                   fmt::format("the written file holds other codes of '{}' than the model (please report this)",
                               printable(value.name)),
@@ -131,7 +131,30 @@ void check_small_weights(const Graph& graph) {
   }
 }
 
+class CountingSink : public ByteSink {
+ public:
+  using ByteSink::write;
+  void write(Bytes bytes) override { count += static_cast<int64_t>(bytes.size()); }
+  int64_t count = 0;
+};
+
 }  // namespace
+
+std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path) {
+  const FileFormat& format = format_to_write(path);
+  CountingSink sink;
+  WriteOptions options;
+  options.external_data_above_bytes = INT64_MAX;
+  try {
+    Model lowered = model;
+    if (!format.keeps_annotations) lowered.graph = lower_qdq(model.graph);
+    format.write(lowered, sink, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    return std::nullopt;
+  }
+  return sink.count;
+}
 
 Model open_model(const std::string& path, bool allow_nonfinite) {
   Model model = load_model(path, allow_nonfinite);
@@ -150,7 +173,9 @@ int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& 
   // One thing after the other, so that no two of them are in memory at once.
   const std::optional<Trial> trial = try_run(model.graph, threads);
   return_freed_memory();
-  {
+  if (format_to_write(path).keeps_annotations) {
+    save_model(model, path);
+  } else {
     Model lowered = model;
     lowered.graph = lower_qdq(model.graph);
     save_model(lowered, path);

@@ -11,6 +11,7 @@
 #include "lowbit/api/runner.h"
 #include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/methods/annotate.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"
@@ -130,6 +131,15 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
                                   printable(name), statistics.nonfinite, statistics.count));
 }
 
+/// Activations that calibration would annotate, with parameters that take as many bytes as the real ones.
+void add_placeholders(Graph& graph, const Placement& placement, const Recipe& recipe) {
+  const NumberFormat format = parse_number_format(recipe.activations == "none" ? "uint8" : recipe.activations);
+  for (size_t v = 0; v < placement.quantized.size(); ++v)
+    if (placement.quantized[v] && !graph.values[v].quantization && !graph.values[v].constant)
+      graph.values[v].quantization = linear_quantization(format, {1, 0}, "minmax over 256 samples");
+  graph.remove_dead();
+}
+
 }  // namespace
 
 QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
@@ -181,7 +191,7 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, 
   return result;
 }
 
-Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe) {
+Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe, Model* planned) {
   Model prepared = model;
   prepare_for_quantization(prepared.graph);
   const Placement placement = place(prepared.graph, recipe, with_data);
@@ -202,6 +212,10 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
     if (result != kNone && placement.quantized[static_cast<size_t>(result)])
       layer.activations = *placement.nodes[n].settings.activations + "/tensor";
   }
+  if (planned) {
+    add_placeholders(prepared.graph, placement, recipe);
+    *planned = std::move(prepared);
+  }
   return coverage;
 }
 
@@ -209,8 +223,7 @@ Model dequantize(const Model& model) {
   Model result = model;
   for (Value& value : result.graph.values) {
     if (!value.quantization) continue;
-    if (value.constant && !value.quantization->dynamic)
-      value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
     value.quantization.reset();
   }
   return result;

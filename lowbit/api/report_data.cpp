@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lowbit/api/inspect.h"
+#include "lowbit/core/weights.h"
 
 namespace lowbit {
 namespace {
@@ -24,7 +25,7 @@ Distribution describe(const Value& value, const char* kind) {
 
 Distribution describe_weights(const Value& value) {
   Distribution result = describe(value, "weights");
-  const Tensor x = to_float32(*value.constant);
+  const Tensor x = to_float32(unrounded_values(value));
   const auto values = x.values<float>();
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   result.low = *low;

@@ -30,8 +30,9 @@ Tensor encode_tensor(const Quantization& quantization, const Tensor& x) {
 
 Tensor decode_tensor(const Quantization& quantization, const Tensor& codes) {
   check_params(quantization, codes.dims());
+  const Tensor wide = codes.cast(DType::int32);
   Tensor y = Tensor::uninitialized(DType::float32, codes.dims());
-  decode_groups(quantization.format, quantization.granularity, codes.dims(), quantization.params, codes.data<int32_t>(),
+  decode_groups(quantization.format, quantization.granularity, codes.dims(), quantization.params, wide.data<int32_t>(),
                 y.mutable_data<float>());
   return y;
 }
@@ -42,10 +43,9 @@ Tensor fake_quantize(const Quantization& quantization, const Tensor& x) {
 
 int64_t storage_bits(const Quantization& quantization, const Dims& dims) {
   const int64_t groups = group_count(quantization.granularity, dims);
-  // A linear group stores its scale as float32 and, if fitted, its zero point as a code.
-  const int64_t group_bits = quantization.linear()
-                                 ? 32 + (quantization.format.asymmetric ? quantization.format.bits : 0)
-                                 : 32 * quantization.format.system->param_count(quantization.format);
+  const NumberSystem& system = *quantization.format.system;
+  const int64_t group_bits = system.param_bits ? system.param_bits(quantization.format)
+                                               : int64_t{32} * system.param_count(quantization.format);
   return element_count(dims) * quantization.format.bits + groups * group_bits;
 }
 

@@ -8,6 +8,7 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/qdq_params.h"
 #include "lowbit/passes/raise_qoperator.h"
 #include "lowbit/passes/rewrite.h"
@@ -72,9 +73,9 @@ bool raise_constant(Graph& graph, const Node& node) {
   const Shape shape = to_shape(codes->dims());
   Value& value = graph.value(node.output());
   if (auto quantization = annotation_of(graph, node, codes->dtype(), &shape)) {
-    const Tensor integers = codes->cast(DType::int32);
-    narrow_if_unused(*quantization, integers);
-    value.constant = decode_tensor(*quantization, integers);
+    const Tensor stored = *codes;
+    narrow_if_unused(*quantization, stored);
+    value.constant = stored.cast(code_dtype(*quantization));
     value.quantization = std::move(quantization);
   } else if (auto decoded = plain_decoded(graph, node, *codes)) {
     value.constant = std::move(*decoded);
@@ -148,8 +149,11 @@ int raise_pair(Graph& graph, const GraphIndex& index, int32_t n, std::set<int32_
   if (!readers) return 0;
   const bool shared = !all_readers_mean(graph, index, x, *meaning);
   Value& source = graph.value(x);
-  if (source.constant && (shared || source.constant->dtype() != DType::float32)) return 0;
-  if (source.constant) source.constant = fake_quantize(*meaning, *source.constant);
+  if (source.constant && shared) return 0;
+  if (source.constant && !source.quantization) {
+    if (source.constant->dtype() != DType::float32) return 0;
+    source.constant = encode_tensor(*meaning, *source.constant).cast(code_dtype(*meaning));
+  }
   ValueId target = x;
   if (shared) {
     // Others read the value unquantized (or with other parameters): the annotation sits on a copy.

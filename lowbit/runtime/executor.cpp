@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/step.h"
@@ -176,8 +177,7 @@ struct Executor::Impl {
 
   Tensor output_value(ValueId id, const Tensor& slot) const {
     const Value& value = graph.value(id);
-    if (value.constant)
-      return value.quantization ? fake_quantize(*value.quantization, *value.constant) : *value.constant;
+    if (value.constant) return is_annotated_constant(value) ? weight_values(value) : *value.constant;
     return value.quantization && !value.quantization->dynamic ? dequantize_activation(*value.quantization, slot) : slot;
   }
 };

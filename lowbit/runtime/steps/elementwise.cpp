@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/runtime/steps/steps.h"
 
@@ -25,7 +26,7 @@ std::optional<Operand> make_operand(const LowerContext& context, ValueId id, std
   const Quantization* q = context.per_tensor(id);
   if (!q) return why = "an operand stays float", std::nullopt;
   Operand operand{id, std::nullopt, q->linear_at(0).zero_point, q->linear_at(0).scale};
-  if (const Tensor* constant = context.graph.constant(id)) operand.constant = quantize_activation(*q, *constant);
+  if (context.graph.constant(id)) operand.constant = weight_codes(context.graph.value(id));
   return operand;
 }
 
@@ -150,11 +151,14 @@ std::optional<Step> make_lookup_step(const LowerContext& context, int32_t n, std
   if (!x || context.graph.constant(node.inputs[0])) return why = "its input stays float", std::nullopt;
   if (!y) return why = "its result stays float", std::nullopt;
   if (x->codes().count() > 65536) return why = "its input has too many codes for a table", std::nullopt;
+  std::vector<Tensor> parameters(node.inputs.size());
   std::vector<const Tensor*> inputs{nullptr};
   for (size_t i = 1; i < node.inputs.size(); ++i) {
-    inputs.push_back(context.graph.constant(node.inputs[i]));
-    if (node.inputs[i] != kNone && (!inputs.back() || inputs.back()->count() != 1))
+    const Tensor* constant = context.graph.constant(node.inputs[i]);
+    if (node.inputs[i] != kNone && (!constant || constant->count() != 1))
       return why = "its parameters are not single constants", std::nullopt;
+    if (constant) parameters[i] = unrounded_values(context.graph.value(node.inputs[i]));
+    inputs.push_back(constant ? &parameters[i] : nullptr);
   }
   // The table is the definition applied to every code: dequantize, the float operator, quantize.
   const CodeRange range = x->codes();

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/runtime/steps/steps.h"
 
@@ -95,7 +96,9 @@ std::optional<Step> make_concat_step(const LowerContext& context, int32_t n, std
     const Tensor* constant = context.graph.constant(id);
     if (!x && !constant) return why = "an input stays float", std::nullopt;
     if (constant) {  // encoded once, at the result's own parameters
-      parts->push_back({id, quantize_activation(*y, to_float32(*constant)), true, 0, 1});
+      const Value& value = context.graph.value(id);
+      Tensor codes = x && same_codes(*x, *y) ? weight_codes(value) : quantize_activation(*y, weight_values(value));
+      parts->push_back({id, std::move(codes), true, 0, 1});
       continue;
     }
     const float factor = x->linear_at(0).scale / y->linear_at(0).scale;
