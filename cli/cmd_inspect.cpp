@@ -2,6 +2,8 @@
 
 #include "cli/command_line.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
+#include "cli/weights_output.h"
 #include "lowbit/api/inspect.h"
 #include "lowbit/base/text.h"
 #include "lowbit/report/json_report.h"
@@ -148,19 +150,39 @@ int run_inspect(const Arguments& rest) {
   CommandLine line("inspect");
   std::string path;
   bool weights = false, graph = false, allow_nonfinite = false;
+  int bits = 4;
+  std::string report;
   line.add_file("MODEL", path, "Model file");
   line.app().add_flag("--weights", weights, "Statistics of every weight tensor");
+  CLI::Option* width = line.app().add_option("--bits", bits, "With --weights: compare the number systems at N bits");
+  width->type_name("N")->check(CLI::Range(1, 8))->needs("--weights");
+  line.app()
+      .add_option("--report", report, "With --weights: histograms and the comparison as one page")
+      ->type_name("FILE.html")
+      ->needs("--weights");
   line.app().add_flag("--graph", graph, "List the nodes");
   line.app().add_flag("--allow-nonfinite", allow_nonfinite, "Accept NaN and infinity in weights");
   if (!line.parse(rest)) return 0;
   set_subject(path);
   const Inspection inspection = inspect_file(path, weights, allow_nonfinite);
+  std::vector<WeightSurvey> survey;
+  if (weights) {
+    ThreadPool threads(line.threads);
+    survey = survey_weights(inspection, bits, threads);
+  }
+  if (!report.empty()) {
+    check_writable(report);
+    write_file(report, survey_html(inspection, survey, bits, LOWBIT_VERSION));
+  }
   if (line.json) {
-    print(json_text(to_json(inspection, weights, graph)));
+    Json json = to_json(inspection, weights, graph);
+    if (weights) json["number_systems_at_bits"] = survey_json(survey, bits);
+    print(json_text(json));
     return 0;
   }
   print(summary_text(inspection));
-  if (weights) print(weights_text(inspection.weight_statistics));
+  if (weights) print(weights_text(inspection.weight_statistics) + survey_text(survey, bits));
+  if (!report.empty()) print("report: " + printable(report, 200) + "\n");
   if (graph) print("\n" + dump(inspection.model.graph));
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "lowbit/base/checked.h"
 #include "lowbit/base/error.h"
@@ -154,6 +155,40 @@ class Gathered {
   int64_t count_ = 0;
 };
 
+/// The finite values of a group with their weights, since a fit must not meet others. Vector systems, in which every
+/// value has its place, get all and leave out what is not finite themselves.
+class FiniteData {
+ public:
+  FiniteData(const NumberFormat& format, std::span<const float> x, std::span<const float> importance)
+      : x_(x), importance_(importance) {
+    const auto finite = [](float value) { return std::isfinite(value); };
+    if (format.vector_size > 1 || std::all_of(x.begin(), x.end(), finite)) return;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (!finite(x[i])) continue;
+      kept_x_.push_back(x[i]);
+      if (!importance.empty()) kept_importance_.push_back(importance[i]);
+    }
+    x_ = kept_x_;
+    importance_ = kept_importance_;
+  }
+  std::span<const float> x() const { return x_; }
+  std::span<const float> importance() const { return importance_; }
+
+ private:
+  std::vector<float> kept_x_, kept_importance_;
+  std::span<const float> x_, importance_;
+};
+
+void check_importance(std::span<const float> importance, int64_t elements) {
+  if (importance.empty()) return;
+  if (static_cast<int64_t>(importance.size()) != elements)
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} importance weights for {} elements", importance.size(), elements));
+  const auto usable = [](float w) { return w >= 0 && std::isfinite(w); };
+  if (!std::all_of(importance.begin(), importance.end(), usable))
+    throw Error(ErrorCode::bad_argument, "an importance weight is negative or not finite");
+}
+
 template <class T>
 void scatter(const T* source, std::span<const Run> runs, T* to) {
   for (const Run& run : runs) {
@@ -264,9 +299,7 @@ std::vector<float> fit_groups(const NumberFormat& format, const Granularity& gra
   const Cutting cutting =
       format.vector_size > 1 && elements > 0 ? cut_rows(granularity, dims) : Cutting(granularity, dims);
   std::vector<float> params(static_cast<size_t>(checked_mul(cutting.groups(), each)));
-  if (!importance.empty() && static_cast<int64_t>(importance.size()) != elements)
-    throw Error(ErrorCode::bad_argument,
-                fmt::format("{} importance weights for {} elements", importance.size(), elements));
+  check_importance(importance, elements);
   const auto fit_some = [&](int64_t begin, int64_t end) {
     std::vector<Run> runs;
     FitOptions group_options = options;
@@ -276,13 +309,9 @@ std::vector<float> fit_groups(const NumberFormat& format, const Granularity& gra
       group_options.row_length = part.column_end - part.column_begin;
       const Gathered<float> values(x, runs);
       const std::span<const float> group_x(values.data(), static_cast<size_t>(values.count()));
-      float* found = params.data() + group * each;
-      if (importance.empty()) {
-        format.system->fit(format, group_x, {}, group_options, found);
-        continue;
-      }
-      const Gathered<float> weights(importance.data(), runs);
-      format.system->fit(format, group_x, {weights.data(), group_x.size()}, group_options, found);
+      const Gathered<float> weights(importance.data(), importance.empty() ? std::span<const Run>() : runs);
+      const FiniteData data(format, group_x, {weights.data(), static_cast<size_t>(weights.count())});
+      format.system->fit(format, data.x(), data.importance(), group_options, params.data() + group * each);
     }
   };
   if (!options.threads || cutting.groups() < 2) {

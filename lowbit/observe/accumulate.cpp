@@ -171,6 +171,7 @@ void add_channel(TensorStatistics::Channel& channel, std::span<const float> x, s
     channel.max = std::max(channel.max, block.max);
     channel.count += static_cast<int64_t>(block.finite);
     for (int level = 0; level < block.sum_levels; ++level) channel.sum.add_exact(block.sums[level]);
+    for (int level = 0; level < block.square_levels; ++level) channel.sum_of_squares.add_exact(block.squares[level]);
   };
   for (; offset < x.size(); offset += stride) {
     for (size_t done = 0; done < inner;) {
