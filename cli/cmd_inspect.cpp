@@ -5,6 +5,7 @@
 #include "cli/output_file.h"
 #include "cli/weights_output.h"
 #include "lowbit/api/inspect.h"
+#include "lowbit/base/file.h"
 #include "lowbit/base/text.h"
 #include "lowbit/report/json_report.h"
 #include "lowbit/report/table.h"

@@ -104,7 +104,9 @@ CalibrateOptions observed(const Graph& graph, const Placement& placement, const 
   CalibrateOptions options;
   options.values = values_to_observe(graph, placement);
   const bool corrects = std::find(recipe.methods.begin(), recipe.methods.end(), "bias-correct") != recipe.methods.end();
-  const bool weighs = recipe.weight_range == "weighted";
+  const bool chooses = std::any_of(placement.nodes.begin(), placement.nodes.end(),
+                                   [](const NodePlan& plan) { return parse_auto(*plan.settings.weights).has_value(); });
+  const bool weighs = recipe.weight_range == "weighted" || (chooses && recipe.weight_range != "mse");
   if (!corrects && !weighs) return options;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];

@@ -42,9 +42,11 @@ std::vector<std::pair<NumberFormat, Granularity>> candidates(double mean_bits, c
     for (NumberFormat format : formats_of_width(bits)) {
       add(format);
       // An offset in front helps where a group is not around zero; free levels have it already.
+      // Fitted shapes cost a search for each group, which the offset would double for little.
       const bool has_offset = format.asymmetric || format.system->name == "codebook" || format.vector_size > 1;
+      const bool has_shape = parameter_bits(format) > 2 * 32;
       format.standardized = true;
-      if (!has_offset) add(format);
+      if (!has_offset && !has_shape) add(format);
     }
   if (mean_bits > kMostWidth) add(parse_number_format(fmt::format("int{}", static_cast<int>(mean_bits))));
   return result;
@@ -117,7 +119,8 @@ class Chooser {
         threads_(threads),
         placement_(placement),
         recipe_(recipe),
-        notes_(notes) {}
+        notes_(notes),
+        weighted_(statistics && recipe.weight_range != "mse") {}
 
   void run() {
     std::map<double, std::vector<Layer>> by_budget;
@@ -126,7 +129,7 @@ class Chooser {
       const std::optional<double> mean_bits = parse_auto(*plan.settings.weights);
       if (!mean_bits || plan.weight == kNone) continue;
       const Tensor weight = to_float32(*graph_.constant(plan.weight));
-      by_budget[*mean_bits].push_back({n, weight, weight_importance(graph_, graph_.nodes[n], weight, statistics_), {}});
+      by_budget[*mean_bits].push_back({n, weight, weight_importance(graph_, graph_.nodes[n], weight, weighted_ ? statistics_ : nullptr), {}});
     }
     for (auto& [mean_bits, layers] : by_budget) choose(mean_bits, layers);
     // What no layer of this network took stays valid when the recipe is read again.
@@ -136,7 +139,7 @@ class Chooser {
     for (NodePlan& plan : placement_.nodes)
       if (parse_auto(*plan.settings.weights)) plan.settings.weights = recipe_.weights;
     recipe_.rules.insert(recipe_.rules.end(), rules_.begin(), rules_.end());
-    recipe_.weight_range = statistics_ && recipe_.weight_range == "weighted" ? "weighted" : "mse";
+    recipe_.weight_range = weighted_ ? "weighted" : "mse";
   }
 
  private:
@@ -189,8 +192,10 @@ class Chooser {
     plan.settings.weights = to_string(fit.quantization.format);
     plan.settings.granularity = to_string(fit.quantization.granularity);
     const Node& node = graph_.nodes[layer.node];
-    rules_.push_back(
-        {literal_glob(node.name), {.weights = plan.settings.weights, .granularity = plan.settings.granularity}});
+    LayerRule rule{.match = literal_glob(node.name), .settings = {}};
+    rule.settings.weights = plan.settings.weights;
+    rule.settings.granularity = plan.settings.granularity;
+    rules_.push_back(std::move(rule));
     // The best of the other systems that takes no more room.
     const WeightFit* second = nullptr;
     for (const WeightFit& other : layer.tried)
@@ -210,6 +215,7 @@ class Chooser {
   Placement& placement_;
   Recipe& recipe_;
   std::vector<std::string>& notes_;
+  const bool weighted_;
   std::vector<LayerRule> rules_;
 };
 

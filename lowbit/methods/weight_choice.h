@@ -36,7 +36,8 @@ std::vector<size_t> spread_bits(std::span<const std::vector<Choice>> layers, int
 /// Replaces auto:N in the placement and the recipe by what was chosen: one rule of the recipe for each layer, so that
 /// the same result comes out of --recipe. Layers with the same N share their budget. The ledger's reason of
 /// each layer says what it cost and what the runner-up was; `notes` gets the mean bits. The weights are fitted by least
-/// squared error, whatever the recipe's rule was, and the recipe says so. `statistics` may be null.
+/// error, by importance where there are statistics unless the recipe asks for `mse`, and the recipe then says so.
+/// `statistics` may be null.
 void resolve_auto(const Graph& graph, const StatisticsSet* statistics, ThreadPool& threads, Placement& placement,
                   Recipe& recipe, std::vector<std::string>& notes);
 

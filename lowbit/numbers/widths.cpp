@@ -9,14 +9,14 @@
 namespace lowbit {
 namespace {
 
-constexpr int kMostCodeBits = 16;
+constexpr int kMostCodeBits = 12;  ///< of vector codebooks: beyond, fitting takes longer than a choice should
 constexpr int64_t kGroup = 32;
 
 /// What may stand behind the stem of a name for this width.
 std::vector<std::string> tails(int bits) {
   const std::string n = std::to_string(bits);
   std::vector<std::string> result = {"", n, n + "-asym", n + "-2", "-" + n};
-  for (const int size : {2, 4})
+  for (const int size : {2, 4, 8})
     if (size * bits <= kMostCodeBits)
       result.push_back("-" + std::to_string(size) + "x" + std::to_string(1 << (size * bits)));
   return result;
@@ -40,6 +40,11 @@ std::vector<NumberFormat> formats_of_width(int bits) {
 
 std::vector<Granularity> granularities_for(const NumberFormat& format, std::span<const int64_t> dims, int64_t axis) {
   using Kind = Granularity::Kind;
+  // A table of vectors is worth it if it is small beside the codes.
+  const auto is_small = [](int64_t table_bits, int64_t code_bits) { return 4 * table_bits <= code_bits; };
+  if (format.vector_size > 1 &&
+      !is_small(parameter_bits(format), checked_product(dims) / format.vector_size * format.bits))
+    return {};
   if (!format.system->default_granularity.empty()) {
     Granularity own = parse_granularity(format.system->default_granularity);
     own.axis = axis;
@@ -50,7 +55,8 @@ std::vector<Granularity> granularities_for(const NumberFormat& format, std::span
   if (dims.empty() || format.system->param_count(format) == 0) return {tensor};
   std::vector<Granularity> result = {channel};
   const int64_t channels = group_count(channel, dims);
-  if (group_count(group, dims) > channels) result.push_back(group);
+  const bool cheap = parameter_bits(format) <= kGroup * 5 / 4;
+  if (cheap && group_count(group, dims) > channels) result.push_back(group);
   if (channels > 1) result.push_back(tensor);
   return result;
 }

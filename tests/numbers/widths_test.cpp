@@ -19,9 +19,11 @@ std::set<std::string> names_of_width(int bits) {
 TEST(Widths, EverySystemOfAWidthIsOfferedOnce) {
   const std::set<std::string> four = names_of_width(4);
   for (const char* name : {"int4", "int4-asym", "log4", "log4-2", "pot2-4", "exp4", "mulaw4", "power4", "piecewise4",
-                           "codebook4", "vq-2x256", "vq-4x65536", "nf4", "fp4-e2m1", "mxfp4", "nvfp4"})
+                           "codebook4", "vq-2x256", "nf4", "fp4-e2m1", "mxfp4", "nvfp4"})
     EXPECT_TRUE(four.contains(name)) << name;
   EXPECT_EQ(formats_of_width(4).size(), four.size());
+  EXPECT_TRUE(names_of_width(3).contains("vq-4x4096"));
+  EXPECT_TRUE(names_of_width(1).contains("vq-8x256"));
   EXPECT_TRUE(names_of_width(1).contains("binary"));
   EXPECT_TRUE(names_of_width(2).contains("ternary"));
   EXPECT_TRUE(names_of_width(8).contains("fp8-e4m3"));
@@ -66,7 +68,9 @@ TEST(Widths, GranularitiesAreTheSystemsOwnOrAllThatDiffer) {
   EXPECT_EQ(names("int4", narrow), (std::vector<std::string>{"channel", "tensor"}));
   EXPECT_EQ(names("int4", row), (std::vector<std::string>{"channel"}));
   EXPECT_EQ(names("mxfp4", wide), (std::vector<std::string>{"group:32"}));
-  EXPECT_EQ(names("vq-2x4", wide), (std::vector<std::string>{"tensor"}));
+  EXPECT_EQ(names("exp4", wide), (std::vector<std::string>{"channel", "tensor"}));
+  EXPECT_EQ(names("vq-2x4", {64, 100}), (std::vector<std::string>{"tensor"}));
+  EXPECT_TRUE(names("vq-2x256", wide).empty()) << "its table is larger than the codes";
   EXPECT_EQ(names("float16", wide), (std::vector<std::string>{"tensor"}));
 }
 
