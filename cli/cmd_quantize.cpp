@@ -18,7 +18,6 @@ namespace lowbit::cli {
 namespace {
 
 constexpr int64_t kReportSamples = 32;  // for the error per layer in the report: enough for a tenth of a decibel
-constexpr int64_t kFewSamples = 32;
 
 /// Everything that is known at the end, for the text, the JSON and the page alike.
 struct Outcome {
@@ -165,13 +164,14 @@ int coverage_missed(const QuantizeOptions& options, const CommandLine& line, con
 }
 
 int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,
-                       const Recipe& recipe, const Model& model) {
+                       const Recipe& recipe, Model model) {
   ThreadPool threads(line.threads);
   Outcome outcome;
   outcome.float_bytes = model.file_bytes;
   std::unique_ptr<DataSet> data, eval_data;
   if (options.data.given()) {
     data = open_data_for(options.model, calibration_flags(options), recipe.seed);
+    check_data_fit(model.graph, *data, options.data.data);
     outcome.data_description = data->describe();
   }
   if (!options.eval_data.empty()) {  // opened now, so that data that do not fit fail before anything is written
@@ -180,12 +180,10 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   }
   {
     ProgressBar bar(line.quiet, data ? static_cast<double>(std::min(recipe.samples, data->size())) : 0, "samples");
-    outcome.result = quantize(model, data.get(), recipe, threads,
+    const bool needed_later = eval_data || !options.report.empty();
+    outcome.result = quantize(needed_later ? model : std::move(model), data.get(), recipe, threads,
                               [&](std::string_view what, double share) { bar.update(what, share); });
   }
-  if (data && outcome.result.samples < kFewSamples)
-    outcome.result.notes.push_back(
-        fmt::format("only {} calibration samples; ranges may be too narrow for other data", outcome.result.samples));
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
   outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads);
@@ -213,7 +211,7 @@ int run_quantize(const Arguments& rest) {
   check_options(options);
   const Recipe recipe = make_recipe(options);
   if (options.output.empty()) options.output = fmt::format("{}.{}.onnx", stem_of(options.model), recipe.weights);
-  const Model model = open_model(options.model, options.allow_nonfinite);
+  Model model = open_model(options.model, options.allow_nonfinite);
   if (options.dry_run) {
     const Coverage plan = plan_quantization(model, options.data.given(), recipe);
     print_plan(line, model, plan);
@@ -222,7 +220,7 @@ int run_quantize(const Arguments& rest) {
   check_model_output(options.output);
   if (!options.report.empty()) check_writable(options.report);
   if (!options.save_recipe.empty()) check_writable(options.save_recipe);
-  return quantize_and_write(options, line, rest, recipe, model);
+  return quantize_and_write(options, line, rest, recipe, std::move(model));
 }
 
 }  // namespace lowbit::cli

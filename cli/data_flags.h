@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "lowbit/core/graph.h"
 #include "lowbit/data/dataset.h"
 
 namespace lowbit::cli {
@@ -24,6 +25,10 @@ void add_data_options(CLI::App& app, DataFlags& flags, const char* help, bool re
 /// Opens the data for a model. Without --preprocess, a file MODEL.preprocess beside the model is used for pictures.
 std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags& flags,
                                        std::optional<uint64_t> shuffle_seed = std::nullopt);
+
+/// Throws Error{bad_file} that names the data if the model cannot take them: tells at once, before anything is
+/// computed.
+void check_data_fit(const Graph& graph, const DataSet& data, const std::string& name);
 
 /// "" or the file beside the model that says how to prepare its inputs: for a/model.int8.onnx the first that exists of
 /// a/model.int8.onnx.preprocess, a/model.int8.preprocess, a/model.preprocess.

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
 
 namespace lowbit::cli {
@@ -42,6 +43,7 @@ int dispatch(const Arguments& arguments) {
 
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, not the end of the process
+  keep_freed_memory();
   int code = 0;
   try {
     code = dispatch(Arguments(argv + (argc > 0 ? 1 : 0), argv + argc));

@@ -9,9 +9,11 @@
 #include <fmt/format.h>
 
 #include "lowbit/api/runner.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
 #include "lowbit/methods/annotate.h"
 #include "lowbit/methods/weight_choice.h"
+#include "lowbit/numbers/rounding.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"
 
@@ -19,12 +21,13 @@ namespace lowbit {
 namespace {
 
 /// Samples of one calibration step: enough to keep the cores busy, few enough to keep activations small.
-int64_t calibration_batch(const Graph& graph, const DataSet& data) {
+int64_t calibration_batch(const Graph& graph, const DataSet& data, int threads) {
   const Batch first = data.read(0, 1);
   int64_t elements = 1;
   for (const auto& [name, tensor] : first.inputs) elements = std::max(elements, tensor.count());
-  constexpr int64_t kElementsPerBatch = int64_t{1} << 20;
-  return usable_batch(graph, std::clamp<int64_t>(kElementsPerBatch / elements, 1, 64));
+  constexpr int64_t kElementsPerBatch = int64_t{5} << 17;
+  const int64_t fitting = std::clamp<int64_t>(kElementsPerBatch / elements, 1, 64);
+  return usable_batch(graph, (fitting + threads - 1) / threads * threads);  // samples are spread over the threads
 }
 
 /// Appends the rows of `more` to `batch`.
@@ -59,7 +62,7 @@ class CalibrationSamples {
       : graph_(graph),
         data_(data),
         count_(std::min(wanted, data.size())),
-        batch_(calibration_batch(graph, data)),
+        batch_(calibration_batch(graph, data, threads.size())),
         threads_(threads),
         progress_(std::move(progress)) {}
 
@@ -131,16 +134,16 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
 
 }  // namespace
 
-QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
+QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
                         const Progress& progress) {
   const auto begin = std::chrono::steady_clock::now();
   QuantizeResult result;
-  result.model = model;
+  result.model = std::move(model);
   result.recipe = recipe;
   Graph& graph = result.model.graph;
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
-                model.source_path);
+                result.model.source_path);
   parse_rounding(recipe.rounding);
   std::vector<const Method*> methods;
   for (const std::string& name : recipe.methods)
@@ -158,6 +161,7 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
   }
+  return_freed_memory();
   if (progress) progress("quantizing", 0);
   const StatisticsSet* statistics = samples ? &result.statistics : nullptr;
   resolve_auto(graph, statistics, threads, placement, result.recipe, result.notes);

@@ -23,9 +23,10 @@ struct QuantizeResult {
 };
 
 /// Prepares the graph (fold constants and batch norms, fuse), calibrates in one streaming pass, annotates, applies the
-/// recipe's methods. `data` null: weights only. Throws Error{bad_argument} for a selector that matches nothing (with
-/// the nearest names), an unknown number system ...
-QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
+/// recipe's methods. `data` null: weights only. A model that is moved in frees its weights as soon as they are folded.
+/// Throws Error{bad_argument} for a selector that matches nothing (with the nearest names), an unknown number system
+/// ...
+QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
                         const Progress& progress = {});
 
 /// The ledger that quantize() would produce, without calibrating: for --dry-run.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -200,7 +201,8 @@ class Annotator {
       float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : std::min(c, channels - 1)) * 2];
       const double needed =
           std::abs(values.data<double>()[c]) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
-      if (!(needed > scale)) continue;
+      // A scale that float32 cannot hold is left: then the bias does not fit, and the layer says so and stays float.
+      if (!(needed > scale) || !(needed < static_cast<double>(std::numeric_limits<float>::max()))) continue;
       scale = std::nextafter(static_cast<float>(needed), INFINITY);
       ++raised;
     }

@@ -129,7 +129,8 @@ class Chooser {
       const std::optional<double> mean_bits = parse_auto(*plan.settings.weights);
       if (!mean_bits || plan.weight == kNone) continue;
       const Tensor weight = to_float32(*graph_.constant(plan.weight));
-      by_budget[*mean_bits].push_back({n, weight, weight_importance(graph_, graph_.nodes[n], weight, weighted_ ? statistics_ : nullptr), {}});
+      by_budget[*mean_bits].push_back(
+          {n, weight, weight_importance(graph_, graph_.nodes[n], weight, weighted_ ? statistics_ : nullptr), {}});
     }
     for (auto& [mean_bits, layers] : by_budget) choose(mean_bits, layers);
     // What no layer of this network took stays valid when the recipe is read again.

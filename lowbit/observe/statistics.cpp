@@ -51,7 +51,7 @@ void merge_values(TensorStatistics& to, const TensorStatistics& from) {
   to.histogram.merge(from.histogram);
 }
 
-void TensorStatistics::add(const Tensor& x, bool batched) { add_tensor(*this, x, batched, nullptr); }
+void TensorStatistics::add(const Tensor& x, bool batched) { add_tensor(*this, x, {batched}, nullptr); }
 
 void TensorStatistics::merge(const TensorStatistics& other) {
   const FloatMode mode;

@@ -42,19 +42,20 @@ bool pack_weights(const Tensor& weight, const Quantization& quantization, const 
                   std::vector<double>& scales) {
   const Tensor codes = encode_tensor(quantization, weight);
   const std::vector<int32_t> groups = group_of_elements(quantization.granularity, weight.dims());
-  const std::vector<int64_t> offsets = permuted_offsets(weight.dims(), order.perm);
-  layer.weights.resize(offsets.size());
+  const bool in_order = std::is_sorted(order.perm.begin(), order.perm.end());
+  const std::vector<int64_t> offsets = in_order ? std::vector<int64_t>() : permuted_offsets(weight.dims(), order.perm);
+  layer.weights.resize(static_cast<size_t>(weight.count()));
   scales.resize(static_cast<size_t>(layer.channels));
   for (int64_t c = 0; c < layer.channels; ++c)
     for (int64_t i = 0; i < layer.k; ++i) {
-      const auto at = static_cast<size_t>(offsets[static_cast<size_t>(c * layer.k + i)]);
+      const auto position = static_cast<size_t>(c * layer.k + i);
+      const auto at = in_order ? position : static_cast<size_t>(offsets[position]);
       const LinearParams params = quantization.linear_at(groups[at]);
       if (i == 0)
         scales[static_cast<size_t>(c)] = params.scale;
       else if (scales[static_cast<size_t>(c)] != static_cast<double>(params.scale))
         return false;
-      layer.weights[static_cast<size_t>(c * layer.k + i)] =
-          static_cast<int16_t>(codes.data<int32_t>()[at] - params.zero_point);
+      layer.weights[position] = static_cast<int16_t>(codes.data<int32_t>()[at] - params.zero_point);
     }
   return true;
 }

@@ -1,5 +1,5 @@
-// The system that docs/number-systems.md adds as its example: the page's own code, in the form that the table gives every
-// row (numbers/standardized.h). tests/CMakeLists.txt takes the code out of the page.
+// The system that docs/number-systems.md adds as its example: the page's own code, in the form that the table gives
+// every row (numbers/standardized.h). tests/CMakeLists.txt takes the code out of the page.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -9,6 +9,7 @@
 #include <onnx/onnx_pb.h>
 
 #include "lowbit/base/checked.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
 #include "lowbit/formats/onnx/slim.h"
 #include "lowbit/formats/onnx/types.h"
@@ -253,8 +254,11 @@ Tensor TensorReader::read(const onnx::TensorProto& proto, const std::string& wha
     return tensor;
   }
   const bool aligned = reinterpret_cast<uintptr_t>(source.bytes.data()) % dtype_bytes(type) == 0;
-  return source.owner && aligned ? Tensor::view(type, dims, source.bytes, source.owner)
-                                 : copied(type, dims, source.bytes);
+  if (source.owner && aligned) return Tensor::view(type, dims, source.bytes, source.owner);
+  Tensor copy = copied(type, dims, source.bytes);
+  constexpr size_t kLarge = size_t{1} << 16;
+  if (source.bytes.size() > kLarge) release_file_pages(source.bytes);
+  return copy;
 }
 
 Tensor TensorReader::read_sparse(const onnx::SparseTensorProto& proto, const std::string& what) {
