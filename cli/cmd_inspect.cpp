@@ -2,9 +2,12 @@
 
 #include "cli/command_line.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
+#include "cli/weights_output.h"
 #include "lowbit/api/container.h"
 #include "lowbit/api/inspect.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/file.h"
 #include "lowbit/base/text.h"
 #include "lowbit/report/json_report.h"
 #include "lowbit/report/table.h"
@@ -204,8 +207,16 @@ int run_inspect(const Arguments& rest) {
   CommandLine line("inspect");
   std::string path;
   bool weights = false, graph = false, recipe = false, allow_nonfinite = false;
+  int bits = 4;
+  std::string report;
   line.add_file("MODEL", path, "Model file");
   line.app().add_flag("--weights", weights, "Statistics of every weight tensor");
+  CLI::Option* width = line.app().add_option("--bits", bits, "With --weights: compare the number systems at N bits");
+  width->type_name("N")->check(CLI::Range(1, 8))->needs("--weights");
+  line.app()
+      .add_option("--report", report, "With --weights: histograms and the comparison as one page")
+      ->type_name("FILE.html")
+      ->needs("--weights");
   line.app().add_flag("--graph", graph, "List the nodes");
   line.app().add_flag("--recipe", recipe, "Print the recipe that a container carries, and nothing else");
   line.app().add_flag("--allow-nonfinite", allow_nonfinite, "Accept NaN and infinity in weights");
@@ -218,14 +229,26 @@ int run_inspect(const Arguments& rest) {
     return 0;
   }
   const Inspection inspection = inspect_file(path, weights, allow_nonfinite);
+  std::vector<WeightSurvey> survey;
+  if (weights) {
+    ThreadPool threads(line.threads);
+    survey = survey_weights(inspection, bits, threads);
+  }
+  if (!report.empty()) {
+    check_writable(report);
+    write_file(report, survey_html(inspection, survey, bits, LOWBIT_VERSION));
+  }
   if (line.json) {
-    print(json_text(to_json(inspection, weights, graph)));
+    Json json = to_json(inspection, weights, graph);
+    if (weights) json["number_systems_at_bits"] = survey_json(survey, bits);
+    print(json_text(json));
     return 0;
   }
   print(summary_text(inspection));
   if (inspection.container) print(contents_text(*inspection.container));
   if (weights && inspection.container) print(stored_tensors_text(*inspection.container));
-  if (weights) print(weights_text(inspection.weight_statistics));
+  if (weights) print(weights_text(inspection.weight_statistics) + survey_text(survey, bits));
+  if (!report.empty()) print("report: " + printable(report, 200) + "\n");
   if (graph) print("\n" + dump(inspection.model.graph));
   return 0;
 }

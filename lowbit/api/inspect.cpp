@@ -44,16 +44,6 @@ void count_number_systems(const Graph& graph, Inspection& inspection) {
   }
 }
 
-/// The output channels of a weight: the axis that its first reader keeps.
-int64_t channel_axis(const Graph& graph, const std::vector<Graph::Use>& uses, int64_t rank) {
-  if (uses.empty() || uses[0].position < 0) return 0;
-  const Node& reader = graph.nodes[static_cast<size_t>(uses[0].node)];
-  if (reader.is("ConvTranspose")) return std::min<int64_t>(1, rank - 1);
-  if (reader.is("MatMul")) return rank - 1;
-  if (reader.is("Gemm")) return reader.attr_int("transB", 0) ? 0 : rank - 1;
-  return 0;
-}
-
 double rounding_sqnr_db(const Tensor& x, const char* format, const Granularity& granularity) {
   Quantization quantization;
   quantization.format = parse_number_format(format);
@@ -85,6 +75,15 @@ void add_moments(std::span<const float> x, WeightStatistics& result) {
 }
 
 }  // namespace
+
+int64_t channel_axis(const Graph& graph, const std::vector<Graph::Use>& uses, int64_t rank) {
+  if (uses.empty() || uses[0].position < 0) return 0;
+  const Node& reader = graph.nodes[static_cast<size_t>(uses[0].node)];
+  if (reader.is("ConvTranspose")) return std::min<int64_t>(1, rank - 1);
+  if (reader.is("MatMul")) return rank - 1;
+  if (reader.is("Gemm")) return reader.attr_int("transB", 0) ? 0 : rank - 1;
+  return 0;
+}
 
 std::string number_system_text(const Value& value) {
   if (value.quantization)

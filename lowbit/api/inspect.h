@@ -39,6 +39,9 @@ Inspection inspect_file(const std::string& path, bool with_weight_statistics, bo
 /// Statistics of the float constants of a graph with at least two elements, in the order of the graph.
 std::vector<WeightStatistics> weight_statistics(const Graph& graph);
 
+/// The output channels of a weight: the axis that its first reader keeps.
+int64_t channel_axis(const Graph& graph, const std::vector<Graph::Use>& uses, int64_t rank);
+
 /// "int8/channel", or "float32" for a value without annotation.
 std::string number_system_text(const Value& value);
 

@@ -13,6 +13,8 @@
 #include "lowbit/base/text.h"
 #include "lowbit/core/weights.h"
 #include "lowbit/methods/annotate.h"
+#include "lowbit/methods/weight_choice.h"
+#include "lowbit/numbers/rounding.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"
 
@@ -106,18 +108,18 @@ CalibrateOptions observed(const Graph& graph, const Placement& placement, const 
   CalibrateOptions options;
   options.values = values_to_observe(graph, placement);
   const bool corrects = std::find(recipe.methods.begin(), recipe.methods.end(), "bias-correct") != recipe.methods.end();
-  if (!corrects) return options;
+  const bool chooses = std::any_of(placement.nodes.begin(), placement.nodes.end(),
+                                   [](const NodePlan& plan) { return parse_auto(*plan.settings.weights).has_value(); });
+  const bool weighs = recipe.weight_range == "weighted" || (chooses && recipe.weight_range != "mse");
+  if (!corrects && !weighs) return options;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    if (placement.nodes[n].weight == kNone || !(node.is("Conv") || node.is("Gemm"))) continue;
+    if (placement.nodes[n].weight == kNone || !(node.is("Conv") || node.is("Gemm") || (weighs && node.is("MatMul"))))
+      continue;
     options.values.insert(graph.value(node.inputs[0]).name);
     options.per_channel.insert(graph.value(node.inputs[0]).name);
   }
   return options;
-}
-
-bool needs_statistics(const Placement& placement) {
-  return std::any_of(placement.quantized.begin(), placement.quantized.end(), [](char q) { return q != 0; });
 }
 
 void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
@@ -152,29 +154,29 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, 
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
                 result.model.source_path);
-  if (recipe.rounding != "nearest")
-    throw Error(ErrorCode::bad_argument,
-                "rounding '" + printable(recipe.rounding, 60) + "' is not available in this version (use nearest)",
-                "--rounding");
+  parse_rounding(recipe.rounding);
   std::vector<const Method*> methods;
   for (const std::string& name : recipe.methods)
     if (name != "none") methods.push_back(&find_method(name));
   prepare_for_quantization(graph);
-  const Placement placement = place(graph, recipe, data != nullptr);
+  Placement placement = place(graph, recipe, data != nullptr);
   const Graph float_graph = graph;
 
   std::optional<CalibrationSamples> samples;
-  if (data && needs_statistics(placement)) {
+  const CalibrateOptions wanted = observed(float_graph, placement, recipe);
+  if (data && !wanted.values.empty()) {
     samples.emplace(float_graph, *data, recipe.samples, threads, progress);
     result.samples = samples->count();
-    result.statistics = calibrate(float_graph, samples->source(), threads, observed(float_graph, placement, recipe));
+    result.statistics = calibrate(float_graph, samples->source(), threads, wanted);
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
   }
   return_freed_memory();
   if (progress) progress("quantizing", 0);
-  annotate(graph, recipe, placement, samples ? &result.statistics : nullptr, result.notes);
-  const MethodContext context{recipe,
+  const StatisticsSet* statistics = samples ? &result.statistics : nullptr;
+  resolve_auto(graph, statistics, threads, placement, result.recipe, result.notes);
+  annotate(graph, result.recipe, placement, statistics, result.notes, &threads);
+  const MethodContext context{result.recipe,
                               threads,
                               &float_graph,
                               samples ? &result.statistics : nullptr,
@@ -194,15 +196,18 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, 
 Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe, Model* planned) {
   Model prepared = model;
   prepare_for_quantization(prepared.graph);
-  const Placement placement = place(prepared.graph, recipe, with_data);
+  Placement placement = place(prepared.graph, recipe, with_data);
   // Weights can be annotated without data; activations are shown by the format they would get.
   Recipe weights = recipe;
+  std::vector<std::string> notes;
+  ThreadPool threads;
+  resolve_auto(prepared.graph, nullptr, threads, placement, weights, notes);
+  if (weights.weight_range == "weighted") weights.weight_range = "mse";  // the data are not looked at
   Placement only_weights = placement;
   std::fill(only_weights.quantized.begin(), only_weights.quantized.end(), char{0});
   for (NodePlan& plan : only_weights.nodes)
     if (plan.role == NodeRole::integer || plan.role == NodeRole::concat) plan.role = NodeRole::movement;
-  std::vector<std::string> notes;
-  annotate(prepared.graph, weights, only_weights, nullptr, notes);
+  annotate(prepared.graph, weights, only_weights, nullptr, notes, &threads);
   Coverage coverage = coverage_of(prepared.graph, placement, nullptr);
   std::map<std::string, size_t> by_name;
   for (size_t n = 0; n < prepared.graph.nodes.size(); ++n) by_name[prepared.graph.nodes[n].name] = n;

@@ -7,6 +7,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
 #include "lowbit/methods/method.h"
+#include "lowbit/methods/weight_choice.h"
 #include "lowbit/numbers/granularity.h"
 #include "lowbit/observe/range.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 void check_number_system(const std::string& name, const char* key) {
   if (name == "none") return;
+  if (std::string_view(key) == "weights" && parse_auto(name)) return;
   try {
     parse_number_format(name);
   } catch (const Error& error) {
@@ -51,7 +53,7 @@ void check_method(const std::string& name) {
 void check_settings(const LayerSettings& settings) {
   if (settings.weights) check_number_system(*settings.weights, "weights");
   if (settings.activations) check_number_system(*settings.activations, "activations");
-  if (settings.granularity) parse_granularity(*settings.granularity);
+  if (settings.granularity && *settings.granularity != "default") parse_granularity(*settings.granularity);
   if (settings.range) parse_range_rule(*settings.range);
 }
 
@@ -59,7 +61,7 @@ void check_settings(const LayerSettings& settings) {
 
 void check_recipe(const Recipe& recipe) {
   check_settings({recipe.weights, recipe.activations, recipe.granularity, recipe.range});
-  check_one_of(recipe.weight_range, {"minmax", "mse"}, "weight-range");
+  check_one_of(recipe.weight_range, {"minmax", "mse", "weighted"}, "weight-range");
   check_one_of(recipe.symmetry, {"asymmetric", "symmetric", "mixed"}, "symmetry");
   check_rounding(recipe.rounding);
   for (const std::string& name : recipe.methods) check_method(name);

@@ -9,6 +9,8 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/methods/weight_fit.h"
+#include "lowbit/numbers/rounding.h"
 #include "lowbit/observe/range.h"
 
 namespace lowbit {
@@ -27,8 +29,14 @@ constexpr double kMaxBiasCode = 1073741824.0;
 class Annotator {
  public:
   Annotator(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
-            std::vector<std::string>& notes)
-      : graph_(graph), recipe_(recipe), placement_(placement), statistics_(statistics), notes_(notes), index_(graph) {}
+            std::vector<std::string>& notes, ThreadPool* threads)
+      : graph_(graph),
+        recipe_(recipe),
+        placement_(placement),
+        statistics_(statistics),
+        notes_(notes),
+        threads_(threads),
+        index_(graph) {}
 
   void run() {
     for (size_t v = 0; v < graph_.values.size(); ++v)
@@ -132,22 +140,50 @@ class Annotator {
     quantization.format = parse_number_format(*plan.settings.weights);
     quantization.granularity = parse_granularity(*plan.settings.granularity);
     quantization.granularity.axis = plan.channel_axis;
-    FitOptions options;
-    options.rule = recipe_.weight_range == "mse" ? FitRule::mse : FitRule::minmax;
-    quantization.params =
-        fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(), {}, options);
-    quantization.origin =
-        recipe_.weight_range == "mse" ? "least squared error of the weights" : "extremes of the weights";
+    fit_params(node, weight, quantization);
     if (plan.role == NodeRole::anchor) make_bias_fit(node, weight, quantization);
+    const Tensor rounded = round_weight(weight, plan.weight, quantization);
     Value& value = graph_.value(plan.weight);
     if (value.quantization && !(*value.quantization == quantization)) {
       // Tied weights whose layers need different parameters: a constant of its own for this one.
       std::replace(node.inputs.begin(), node.inputs.end(), plan.weight,
-                   graph_.add_constant(value.name + "_" + node.name, weight));
+                   graph_.add_constant(value.name + "_" + node.name, rounded));
       graph_.value(node.inputs[1]).quantization = std::move(quantization);
       return;
     }
+    value.constant = rounded;
     value.quantization = std::move(quantization);
+  }
+
+  /// The weight itself if its codes are the nearest ones, else the values of the codes that the recipe's rounding
+  /// draws.
+  Tensor round_weight(const Tensor& weight, ValueId id, const Quantization& quantization) const {
+    Rounding rounding = parse_rounding(recipe_.rounding);
+    if (rounding.kind == Rounding::Kind::nearest) return weight;
+    // Tensors must not share their random numbers.
+    constexpr uint64_t kStride = 0x9e3779b97f4a7c15u;
+    rounding.seed += kStride * static_cast<uint64_t>(id + 1);
+    Tensor codes = Tensor::uninitialized(DType::int32, weight.dims());
+    encode_groups_rounded(quantization.format, quantization.granularity, weight.dims(), quantization.params, rounding,
+                          weight.data<float>(), codes.mutable_data<int32_t>());
+    return decode_tensor(quantization, codes);
+  }
+
+  void fit_params(const Node& node, const Tensor& weight, Quantization& quantization) {
+    std::vector<float> importance;
+    if (recipe_.weight_range == "weighted") {
+      importance = weight_importance(graph_, node, weight, statistics_);
+      if (importance.empty())
+        notes_.push_back(printable(node.name) +
+                         ": its input was not measured channel by channel, so all its weights count the same");
+    }
+    const FitOptions options{.rule = recipe_.weight_range == "minmax" ? FitRule::minmax : FitRule::mse,
+                             .threads = threads_};
+    quantization.params = fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(),
+                                     importance, options);
+    quantization.origin = recipe_.weight_range == "minmax" ? "extremes of the weights"
+                          : importance.empty()             ? "least squared error of the weights"
+                                                           : "least error of the weights by the size of their inputs";
   }
 
   /// |b| / (s_x * s_w) must fit 32 bits: otherwise s_w is raised, which costs resolution only in a channel whose
@@ -180,6 +216,7 @@ class Annotator {
   const Placement& placement_;
   const StatisticsSet* statistics_;
   std::vector<std::string>& notes_;
+  ThreadPool* threads_;
   GraphIndex index_;
 };
 
@@ -193,8 +230,8 @@ std::set<std::string> values_to_observe(const Graph& graph, const Placement& pla
 }
 
 void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
-              std::vector<std::string>& notes) {
-  Annotator(graph, recipe, placement, statistics, notes).run();
+              std::vector<std::string>& notes, ThreadPool* threads) {
+  Annotator(graph, recipe, placement, statistics, notes, threads).run();
 }
 
 }  // namespace lowbit

@@ -107,6 +107,15 @@ Ability ability(const Graph& graph, const Node& node, std::string& why) {
   return found;
 }
 
+/// "default": the granularity that belongs to the number system, or one group for each channel.
+void settle_granularity(LayerSettings& settings) {
+  if (*settings.granularity != "default") return;
+  settings.granularity = "channel";
+  if (*settings.weights == "none" || settings.weights->starts_with("auto:")) return;
+  const std::string_view own = parse_number_format(*settings.weights).system->default_granularity;
+  if (!own.empty()) settings.granularity = own;
+}
+
 /// The constant weight of an anchor and its output channel axis.
 void find_weight(const Graph& graph, const Node& node, NodePlan& plan) {
   const ValueId id = node.input(1);
@@ -172,6 +181,7 @@ class Placer {
       if (rule.settings.granularity) plan.settings.granularity = rule.settings.granularity;
       if (rule.settings.range) plan.settings.range = rule.settings.range;
     }
+    settle_granularity(plan.settings);
     const auto selected = [&](const std::vector<std::string>& selectors) {
       return std::any_of(selectors.begin(), selectors.end(), [&](const std::string& s) { return matches(s, node); });
     };

@@ -23,11 +23,12 @@ struct LayerRule {
 };
 
 struct Recipe {
-  std::string weights = "int8";         ///< constant weights
-  std::string activations = "uint8";    ///< values between layers; "none": weights only
-  std::string granularity = "channel";  ///< of the weights: tensor, channel, group:N, block:RxC
+  std::string weights = "int8";       ///< constant weights; auto:N chooses for each layer, N bits on average
+  std::string activations = "uint8";  ///< values between layers; "none": weights only
+  /// of the weights: tensor, channel, group:N, block:RxC; default: the number system's own, channel if it has none
+  std::string granularity = "default";
   std::string range = "adaptive";       ///< activation range rule (observe/range.h)
-  std::string weight_range = "minmax";  ///< minmax or mse, for the weights
+  std::string weight_range = "minmax";  ///< minmax, mse or weighted (mse by input channels), for the weights
   std::string rounding = "nearest";     ///< nearest, stochastic:SEED
   /// asymmetric (fitted zero point), symmetric, or mixed: whichever has the smaller measured error, tensor by tensor
   std::string symmetry = "asymmetric";

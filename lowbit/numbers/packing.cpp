@@ -142,6 +142,11 @@ size_t packed_ternary_bytes(int64_t n) {
   return static_cast<size_t>(checked_add(n, kTritsPerByte - 1) / kTritsPerByte);
 }
 
+int64_t stored_code_bits(const NumberFormat& format, int64_t n) {
+  if (format.system->codes(format).count() == 3) return 8 * static_cast<int64_t>(packed_ternary_bytes(n));
+  return checked_mul(n, format.bits);
+}
+
 void pack_codes(const int32_t* codes, int64_t n, int bits, uint8_t* packed) {
   check_bits(bits);
   const uint32_t mask = (1u << bits) - 1;

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <span>
 
+#include "lowbit/numbers/number_system.h"
+
 namespace lowbit {
 
 inline constexpr int kMostPackedBits = 16;
@@ -18,6 +20,9 @@ inline constexpr int kMostByteBits = 8;  ///< of codes that are unpacked into by
 size_t packed_bytes(int64_t n, int bits);
 /// Bytes of n ternary codes: ceil(n / 5).
 size_t packed_ternary_bytes(int64_t n);
+
+/// Bits of n codes of this format in their densest packing: ternary 8 * ceil(n / 5), others n * bits.
+int64_t stored_code_bits(const NumberFormat& format, int64_t n);
 
 /// Writes packed_bytes(n, bits) bytes. 1 <= bits <= 16; the higher bits of a code are dropped.
 void pack_codes(const int32_t* codes, int64_t n, int bits, uint8_t* packed);

@@ -167,6 +167,7 @@ void add_to_channel(TensorStatistics::Channel& channel, const float* values, siz
   channel.max = std::max(channel.max, block.max);
   channel.count += static_cast<int64_t>(block.finite);
   for (int level = 0; level < block.sum_levels; ++level) channel.sum.add_exact(block.sums[level]);
+  for (int level = 0; level < block.square_levels; ++level) channel.sum_of_squares.add_exact(block.squares[level]);
 }
 
 /// The values of one channel, which lie in runs of `inner` at a distance of `inner * channels`.

@@ -34,6 +34,7 @@ void merge_channels(TensorStatistics& to, const TensorStatistics& from) {
     mine.max = std::max(mine.max, theirs.max);
     mine.count = checked_add(mine.count, theirs.count);
     mine.sum.merge(theirs.sum);
+    mine.sum_of_squares.merge(theirs.sum_of_squares);
   }
 }
 

@@ -349,6 +349,28 @@ class Digits(CliTest):
         self.assertEqual(result.returncode, 0, result.stderr)
         return out
 
+    def test_inspect_compares_number_systems(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = pathlib.Path(folder) / "weights.html"
+            arguments = ["inspect", DIGITS / "digits.onnx", "--weights", "--bits", "3", "--report", page]
+            survey = self.json(*arguments)["number_systems_at_bits"]
+            self.assertEqual(survey["bits"], 3)
+            names = {entry["system"] for entry in survey["model"]}
+            self.assertLessEqual({"int3", "codebook3", "log3", "nf3"}, names)
+            for tensor in survey["tensors"]:
+                self.assertEqual([entry["best"] for entry in tensor["systems"]],
+                                 [True] + [False] * (len(tensor["systems"]) - 1))
+            self.assertIn("<svg", page.read_text())
+            self.assertIn("int3/channel", lowbit(*arguments).stdout)
+        self.fails(2, "inspect", DIGITS / "digits.onnx", "--bits", "3")
+        self.fails(2, "inspect", DIGITS / "digits.onnx", "--weights", "--bits", "9")
+
+    def test_automatic_weights_say_what_they_chose(self):
+        plan = self.json("quantize", DIGITS / "digits.onnx", "--weights", "auto:5", "--dry-run")
+        self.assertTrue(any("chosen out of" in layer["reason"] for layer in plan["layers"]))
+        self.fails(2, "quantize", DIGITS / "digits.onnx", "--weights", "auto:x", "--dry-run")
+        self.fails(2, "quantize", DIGITS / "digits.onnx", "--weight-range", "weighted", "--dry-run")
+
     def test_inspect(self):
         report = self.json("inspect", DIGITS / "digits.onnx", "--weights")
         self.assertEqual(report["format"], "onnx")
