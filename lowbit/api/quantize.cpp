@@ -11,6 +11,7 @@
 #include "lowbit/api/runner.h"
 #include "lowbit/base/text.h"
 #include "lowbit/methods/annotate.h"
+#include "lowbit/methods/defaults.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"
 
@@ -99,11 +100,11 @@ std::string fingerprint(const Graph& graph) {
 }
 
 /// What calibration has to look at.
-CalibrateOptions observed(const Graph& graph, const Placement& placement, const Recipe& recipe) {
+CalibrateOptions observed(const Graph& graph, const Placement& placement, const std::vector<MethodCall>& methods) {
   CalibrateOptions options;
   options.values = values_to_observe(graph, placement);
-  const bool corrects = std::find(recipe.methods.begin(), recipe.methods.end(), "bias-correct") != recipe.methods.end();
-  if (!corrects) return options;
+  if (std::none_of(methods.begin(), methods.end(), [](const MethodCall& call) { return call.method->channel_means; }))
+    return options;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     if (placement.nodes[n].weight == kNone || !(node.is("Conv") || node.is("Gemm"))) continue;
@@ -113,8 +114,32 @@ CalibrateOptions observed(const Graph& graph, const Placement& placement, const 
   return options;
 }
 
-bool needs_statistics(const Placement& placement) {
-  return std::any_of(placement.quantized.begin(), placement.quantized.end(), [](char q) { return q != 0; });
+void apply_methods(Graph& graph, const std::vector<MethodCall>& methods, MethodStage stage, MethodContext& context) {
+  for (const MethodCall& call : methods) {
+    if (call.method->stage != stage || (call.method->needs_data && !context.batches)) continue;
+    context.set = call.set;
+    call.method->apply(graph, context);
+  }
+}
+
+/// The methods that change the float network before anything is measured.
+void edit_float_network(Graph& graph, const std::vector<MethodCall>& methods, const DataSet* data, const Recipe& recipe,
+                        ThreadPool& threads, const Progress& progress, std::vector<std::string>& notes) {
+  const auto edits = [](const MethodCall& call) { return call.method->stage == MethodStage::float_network; };
+  if (std::none_of(methods.begin(), methods.end(), edits)) return;
+  const Graph original = graph;
+  std::optional<CalibrationSamples> samples;
+  if (data) samples.emplace(original, *data, recipe.samples, threads, progress);
+  MethodContext context{.recipe = recipe,
+                        .threads = threads,
+                        .float_graph = &original,
+                        .statistics = nullptr,
+                        .batches = data ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
+                        .progress = progress,
+                        .placement = nullptr,
+                        .set = {},
+                        .notes = &notes};
+  apply_methods(graph, methods, MethodStage::float_network, context);
 }
 
 void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
@@ -130,12 +155,12 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
 
 }  // namespace
 
-QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
+QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& wanted_recipe, ThreadPool& threads,
                         const Progress& progress) {
   const auto begin = std::chrono::steady_clock::now();
   QuantizeResult result;
   result.model = model;
-  result.recipe = recipe;
+  const Recipe recipe = result.recipe = with_default_methods(wanted_recipe, data != nullptr, result.notes);
   Graph& graph = result.model.graph;
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
@@ -144,33 +169,43 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
     throw Error(ErrorCode::bad_argument,
                 "rounding '" + printable(recipe.rounding, 60) + "' is not available in this version (use nearest)",
                 "--rounding");
-  std::vector<const Method*> methods;
+  std::vector<MethodCall> methods;
   for (const std::string& name : recipe.methods)
-    if (name != "none") methods.push_back(&find_method(name));
+    if (name != "none") methods.push_back(parse_method(name));
+  for (const MethodCall& call : methods)
+    if (call.method->needs_data && !data)
+      throw Error(ErrorCode::bad_argument, fmt::format("{} needs calibration data (give --data)", call.method->name),
+                  "--method");
   prepare_for_quantization(graph);
+  edit_float_network(graph, methods, data, recipe, threads, progress, result.notes);
   const Placement placement = place(graph, recipe, data != nullptr);
   const Graph float_graph = graph;
 
   std::optional<CalibrationSamples> samples;
-  if (data && needs_statistics(placement)) {
+  const CalibrateOptions wanted = observed(float_graph, placement, methods);
+  const bool needs_data =
+      std::any_of(methods.begin(), methods.end(), [](const MethodCall& m) { return m.method->needs_data; });
+  if (data && (needs_data || !wanted.values.empty())) {
     samples.emplace(float_graph, *data, recipe.samples, threads, progress);
     result.samples = samples->count();
-    result.statistics = calibrate(float_graph, samples->source(), threads, observed(float_graph, placement, recipe));
+  }
+  if (samples && !wanted.values.empty()) {
+    result.statistics = calibrate(float_graph, samples->source(), threads, wanted);
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
   }
   if (progress) progress("quantizing", 0);
   annotate(graph, recipe, placement, samples ? &result.statistics : nullptr, result.notes);
-  const MethodContext context{recipe,
-                              threads,
-                              &float_graph,
-                              samples ? &result.statistics : nullptr,
-                              samples ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
-                              progress};
-  for (const Method* method : methods) {
-    if (method->needs_data && !samples) continue;
-    method->apply(graph, context);
-  }
+  MethodContext context{.recipe = recipe,
+                        .threads = threads,
+                        .float_graph = &float_graph,
+                        .statistics = samples ? &result.statistics : nullptr,
+                        .batches = samples ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
+                        .progress = progress,
+                        .placement = &placement,
+                        .set = {},
+                        .notes = &result.notes};
+  apply_methods(graph, methods, MethodStage::annotated, context);
   graph.remove_dead();
   result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr);
   add_notes(result, result.notes);
