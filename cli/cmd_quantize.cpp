@@ -11,6 +11,7 @@
 #include "lowbit/api/runner.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/defaults.h"
 #include "lowbit/report/html_report.h"
 #include "lowbit/report/json_report.h"
 #include "lowbit/report/text_report.h"
@@ -193,7 +194,9 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
     bind_inputs(model.graph, eval_data->read(0, 1));
   }
   {
-    ProgressBar bar(line.quiet, data ? static_cast<double>(std::min(recipe.samples, data->size())) : 0, "samples");
+    std::vector<std::string> told_later;
+    const int64_t samples = with_default_methods(recipe, data != nullptr, told_later).samples;
+    ProgressBar bar(line.quiet, data ? static_cast<double>(std::min(samples, data->size())) : 0, "samples");
     const bool needed_later = eval_data || !options.report.empty();
     outcome.result = quantize(needed_later ? model : std::move(model), data.get(), recipe, threads,
                               [&](std::string_view what, double share) { bar.update(what, share); });

@@ -30,7 +30,8 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
   app.add_option("-o,--output", options.output, "Low-bit model to write (default: NAME.WEIGHTS.onnx in this folder)")
       ->type_name("OUT");
   add_data_options(app, options.data, "Calibration data; without them activations stay float", false);
-  app.add_option("--samples", options.samples, "Calibration samples (default 256)")
+  app.add_option("--samples", options.samples,
+                 "Calibration samples (default: as many as the methods want, 256 to 1024)")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Seed of every random choice (default 1)")->type_name("N");
@@ -50,7 +51,8 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
       ->type_name("RULE");
   app.add_option("--rounding", options.rounding, "nearest or stochastic:SEED")->type_name("RULE");
   app.add_option("--symmetry", options.symmetry, "Zero points: asymmetric, symmetric or mixed")->type_name("RULE");
-  line.add_list("--method", options.methods, "Methods to apply, in this order: NAME[,NAME...]; none for no method")
+  line.add_list("--method", options.methods,
+                "Methods to apply, in this order: NAME[:OPTION=X][,NAME...]; default, or none for plain rounding")
       ->delimiter(',')
       ->type_name("NAME");
   app.add_option("--recipe", options.recipe_file,

@@ -13,6 +13,7 @@
 #include "lowbit/base/text.h"
 #include "lowbit/core/weights.h"
 #include "lowbit/methods/annotate.h"
+#include "lowbit/methods/defaults.h"
 #include "lowbit/methods/weight_choice.h"
 #include "lowbit/numbers/rounding.h"
 #include "lowbit/ops/infer_shapes.h"
@@ -104,10 +105,12 @@ std::string fingerprint(const Graph& graph) {
 }
 
 /// What calibration has to look at.
-CalibrateOptions observed(const Graph& graph, const Placement& placement, const Recipe& recipe) {
+CalibrateOptions observed(const Graph& graph, const Placement& placement, const Recipe& recipe,
+                          const std::vector<MethodCall>& methods) {
   CalibrateOptions options;
   options.values = values_to_observe(graph, placement);
-  const bool corrects = std::find(recipe.methods.begin(), recipe.methods.end(), "bias-correct") != recipe.methods.end();
+  const bool corrects =
+      std::any_of(methods.begin(), methods.end(), [](const MethodCall& call) { return call.method->channel_means; });
   const bool chooses = std::any_of(placement.nodes.begin(), placement.nodes.end(),
                                    [](const NodePlan& plan) { return parse_auto(*plan.settings.weights).has_value(); });
   const bool weighs = recipe.weight_range == "weighted" || (chooses && recipe.weight_range != "mse");
@@ -120,6 +123,34 @@ CalibrateOptions observed(const Graph& graph, const Placement& placement, const 
     options.per_channel.insert(graph.value(node.inputs[0]).name);
   }
   return options;
+}
+
+void apply_methods(Graph& graph, const std::vector<MethodCall>& methods, MethodStage stage, MethodContext& context) {
+  for (const MethodCall& call : methods) {
+    if (call.method->stage != stage || (call.method->needs_data && !context.batches)) continue;
+    context.set = call.set;
+    call.method->apply(graph, context);
+  }
+}
+
+/// The methods that change the float network before anything is measured.
+void edit_float_network(Graph& graph, const std::vector<MethodCall>& methods, const DataSet* data, const Recipe& recipe,
+                        ThreadPool& threads, const Progress& progress, std::vector<std::string>& notes) {
+  const auto edits = [](const MethodCall& call) { return call.method->stage == MethodStage::float_network; };
+  if (std::none_of(methods.begin(), methods.end(), edits)) return;
+  const Graph original = graph;
+  std::optional<CalibrationSamples> samples;
+  if (data) samples.emplace(original, *data, recipe.samples, threads, progress);
+  MethodContext context{.recipe = recipe,
+                        .threads = threads,
+                        .float_graph = &original,
+                        .statistics = nullptr,
+                        .batches = data ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
+                        .progress = progress,
+                        .placement = nullptr,
+                        .set = {},
+                        .notes = &notes};
+  apply_methods(graph, methods, MethodStage::float_network, context);
 }
 
 void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
@@ -144,29 +175,38 @@ void add_placeholders(Graph& graph, const Placement& placement, const Recipe& re
 
 }  // namespace
 
-QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
+QuantizeResult quantize(Model model, const DataSet* data, const Recipe& wanted_recipe, ThreadPool& threads,
                         const Progress& progress) {
   const auto begin = std::chrono::steady_clock::now();
   QuantizeResult result;
   result.model = std::move(model);
-  result.recipe = recipe;
+  const Recipe& recipe = result.recipe = with_default_methods(wanted_recipe, data != nullptr, result.notes);
   Graph& graph = result.model.graph;
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
                 result.model.source_path);
   parse_rounding(recipe.rounding);
-  std::vector<const Method*> methods;
+  std::vector<MethodCall> methods;
   for (const std::string& name : recipe.methods)
-    if (name != "none") methods.push_back(&find_method(name));
+    if (name != "none") methods.push_back(parse_method(name));
+  for (const MethodCall& call : methods)
+    if (call.method->needs_data && !data)
+      throw Error(ErrorCode::bad_argument, fmt::format("{} needs calibration data (give --data)", call.method->name),
+                  "--method");
   prepare_for_quantization(graph);
+  edit_float_network(graph, methods, data, recipe, threads, progress, result.notes);
   Placement placement = place(graph, recipe, data != nullptr);
   const Graph float_graph = graph;
 
   std::optional<CalibrationSamples> samples;
-  const CalibrateOptions wanted = observed(float_graph, placement, recipe);
-  if (data && !wanted.values.empty()) {
+  const CalibrateOptions wanted = observed(float_graph, placement, recipe, methods);
+  const bool needs_data =
+      std::any_of(methods.begin(), methods.end(), [](const MethodCall& m) { return m.method->needs_data; });
+  if (data && (needs_data || !wanted.values.empty())) {
     samples.emplace(float_graph, *data, recipe.samples, threads, progress);
     result.samples = samples->count();
+  }
+  if (samples && !wanted.values.empty()) {
     result.statistics = calibrate(float_graph, samples->source(), threads, wanted);
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
@@ -175,17 +215,17 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& recipe, 
   if (progress) progress("quantizing", 0);
   const StatisticsSet* statistics = samples ? &result.statistics : nullptr;
   resolve_auto(graph, statistics, threads, placement, result.recipe, result.notes);
-  annotate(graph, result.recipe, placement, statistics, result.notes, &threads);
-  const MethodContext context{result.recipe,
-                              threads,
-                              &float_graph,
-                              samples ? &result.statistics : nullptr,
-                              samples ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
-                              progress};
-  for (const Method* method : methods) {
-    if (method->needs_data && !samples) continue;
-    method->apply(graph, context);
-  }
+  annotate(graph, recipe, placement, statistics, result.notes, &threads);
+  MethodContext context{.recipe = recipe,
+                        .threads = threads,
+                        .float_graph = &float_graph,
+                        .statistics = statistics,
+                        .batches = samples ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
+                        .progress = progress,
+                        .placement = &placement,
+                        .set = {},
+                        .notes = &result.notes};
+  apply_methods(graph, methods, MethodStage::annotated, context);
   graph.remove_dead();
   result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr);
   add_notes(result, result.notes);

@@ -41,13 +41,9 @@ void check_rounding(const std::string& text) {
            "rounding");
 }
 
-void check_method(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Method* method : method_table()) known.emplace_back(method->name);
-  if (std::find(known.begin(), known.end(), name) == known.end())
-    refuse(fmt::format("{} is not available in this version (available: {})", printable(name, 60),
-                       known.empty() ? "none" : join(known, ", ")),
-           "method");
+void check_method(const std::string& text) {
+  if (text == "none" || text == "default") return;
+  parse_method(text);
 }
 
 void check_settings(const LayerSettings& settings) {
@@ -70,7 +66,9 @@ void check_recipe(const Recipe& recipe) {
 
 Recipe without_data(Recipe recipe, bool drop_methods) {
   recipe.activations = "none";
-  if (drop_methods) std::erase_if(recipe.methods, [](const std::string& name) { return find_method(name).needs_data; });
+  if (drop_methods)
+    std::erase_if(recipe.methods,
+                  [](const std::string& name) { return name == "default" || parse_method(name).method->needs_data; });
   return recipe;
 }
 

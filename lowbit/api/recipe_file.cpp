@@ -207,7 +207,7 @@ Recipe parse_recipe(const std::string& toml_text, const std::string& where) {
   reader.get("exclude", recipe.exclude);
   reader.get("quantize_inputs", recipe.quantize_inputs);
   reader.get("quantize_outputs", recipe.quantize_outputs);
-  reader.get("samples", 1, recipe.samples);
+  reader.get("samples", 0, recipe.samples);
   int64_t seed = static_cast<int64_t>(recipe.seed);
   reader.get("seed", 0, seed);
   recipe.seed = static_cast<uint64_t>(seed);

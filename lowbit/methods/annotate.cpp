@@ -189,21 +189,17 @@ class Annotator {
   /// |b| / (s_x * s_w) must fit 32 bits: otherwise s_w is raised, which costs resolution only in a channel whose
   /// weights are negligible beside its bias.
   void make_bias_fit(const Node& node, const Tensor& weight, Quantization& quantization) {
-    const Tensor* bias = graph_.constant(node.input(2));
-    const auto& input = graph_.value(node.inputs[0]).quantization;
-    if (!bias || !input || !quantization.linear() || bias->count() == 0) return;
+    if (!quantization.linear()) return;
     const int64_t channels = weight.dim(quantization.granularity.axis),
                   groups = static_cast<int64_t>(quantization.params.size()) / 2;
-    const Tensor values = bias->cast(DType::float64);
     if (groups != 1 && groups != channels) return;
     int64_t raised = 0;
-    for (int64_t c = 0; c < values.count(); ++c) {
-      float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : std::min(c, channels - 1)) * 2];
-      const double needed =
-          std::abs(values.data<double>()[c]) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
+    for (int64_t c = 0; c < channels; ++c) {
+      float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : c) * 2];
+      const float needed = smallest_weight_scale(graph_, node, c);
       // A scale that float32 cannot hold is left: then the bias does not fit, and the layer says so and stays float.
-      if (!(needed > scale) || !(needed < static_cast<double>(std::numeric_limits<float>::max()))) continue;
-      scale = std::nextafter(static_cast<float>(needed), INFINITY);
+      if (!(needed > scale) || !std::isfinite(needed)) continue;
+      scale = needed;
       ++raised;
     }
     if (raised > 0)
@@ -227,6 +223,16 @@ std::set<std::string> values_to_observe(const Graph& graph, const Placement& pla
   for (size_t v = 0; v < placement.quantized.size(); ++v)
     if (placement.quantized[v]) names.insert(graph.value(placement.parameters_of[v]).name);
   return names;
+}
+
+float smallest_weight_scale(const Graph& graph, const Node& node, int64_t channel) {
+  const Tensor* bias = graph.constant(node.input(2));
+  const auto& input = graph.value(node.inputs[0]).quantization;
+  if (!bias || !is_float(bias->dtype()) || bias->count() == 0 || !input || !input->linear() || input->dynamic) return 0;
+  const float value = to_float32(*bias).data<float>()[std::min(channel, bias->count() - 1)];
+  const double needed =
+      std::abs(static_cast<double>(value)) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
+  return needed > 0 ? std::nextafter(static_cast<float>(needed), INFINITY) : 0.0f;
 }
 
 void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,

@@ -21,6 +21,10 @@ std::set<std::string> values_to_observe(const Graph& graph, const Placement& pla
 void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
               std::vector<std::string>& notes, ThreadPool* threads = nullptr);
 
+/// The smallest weight scale of an output channel with which the bias code |b| / (s_x * s_w) stays below 2^30, half of
+/// what 32 bits hold; 0 if there is no such limit.
+float smallest_weight_scale(const Graph& graph, const Node& node, int64_t channel);
+
 /// The ledger: every node, low-bit or kept and why. `original`: the network as it came (sizes); multiply-adds are for
 /// one sample.
 Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics);
