@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "lowbit/api/catalogue.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
@@ -32,7 +33,7 @@ int dispatch(const Arguments& arguments) {
     return 0;
   }
   if (first == "--version") {
-    print("lowbit " LOWBIT_VERSION "\n");
+    print("lowbit " LOWBIT_VERSION "\n" + instruction_set_text());
     return 0;
   }
   if (first[0] == '-')

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 
 namespace lowbit {
@@ -27,8 +28,7 @@ std::vector<ValueId> all_inputs(const Node& node) {
 }  // namespace
 
 Tensor effective_constant(const Value& value) {
-  const bool low_bit = value.quantization && !value.quantization->dynamic;
-  return low_bit ? fake_quantize(*value.quantization, to_float32(*value.constant)) : *value.constant;
+  return is_annotated_constant(value) ? weight_values(value) : *value.constant;
 }
 
 LayerWalk::LayerWalk(Graph& graph, const MethodContext& context, std::string_view what)

@@ -79,7 +79,7 @@ class Usage(CliTest):
             self.assertIn(f"  {command} ", result.stdout)
 
     def test_version(self):
-        self.assertRegex(lowbit("--version").stdout, r"\Alowbit \d+\.\d+\.\d+\n\Z")
+        self.assertRegex(lowbit("--version").stdout, r"\Alowbit \d+\.\d+\.\d+\ninstruction set: .+\n\Z")
 
     def test_an_unknown_command_suggests_the_nearest(self):
         self.fails(2, "quantise", says=["quantize"])

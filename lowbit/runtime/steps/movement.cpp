@@ -61,8 +61,11 @@ std::optional<Step> make_movement_step(const LowerContext& context, int32_t n, s
   for (size_t i = 1; i < node.inputs.size(); ++i)
     if (node.inputs[i] != kNone && !context.graph.constant(node.inputs[i])) slots.push_back(node.inputs[i]);
   Step step = code_step(context, n, *x, std::move(slots));
-  step.run = [&graph = context.graph, &node, padding](Frame& frame) {
+  // ONNX defines MaxPool for floats and 8-bit integers; float32 holds 16-bit codes exactly.
+  const bool as_float = node.is("MaxPool") && dtype_bytes(code_dtype(*x)) > 1;
+  step.run = [&graph = context.graph, &node, padding, as_float, type = code_dtype(*x)](Frame& frame) {
     std::vector<const Tensor*> inputs;
+    const Tensor widened = as_float ? frame.at(node.inputs[0]).cast(DType::float32) : Tensor();
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId id = node.inputs[i];
       inputs.push_back(id == kNone ? nullptr : graph.constant(id) ? graph.constant(id) : &frame.at(id));
@@ -71,7 +74,9 @@ std::optional<Step> make_movement_step(const LowerContext& context, int32_t n, s
       inputs.resize(std::max<size_t>(inputs.size(), 3), nullptr);
       inputs[2] = &*padding;
     }
+    if (as_float) inputs[0] = &widened;
     std::vector<Tensor> outputs = evaluate_node(node, inputs, frame.threads);
+    if (as_float) outputs[0] = outputs[0].cast(type);
     for (size_t i = 0; i < node.outputs.size(); ++i)
       if (node.outputs[i] != kNone) frame.set(node.outputs[i], std::move(outputs[i]));
   };
