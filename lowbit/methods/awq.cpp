@@ -47,7 +47,7 @@ double error_of(const Graph& graph, const ChannelLink& link, const ChannelProfil
     });
     Quantization q;
     q.format = parse_number_format(recipe.weights);
-    q.granularity = parse_granularity(recipe.granularity);
+    q.granularity = parse_granularity(settled_granularity(recipe.granularity, recipe.weights));
     q.granularity.axis = node.is("Conv") || node.attr_int("transB", 0) ? 0 : weight.rank() - 1;
     FitOptions options;
     options.rule = recipe.weight_range == "mse" ? FitRule::mse : FitRule::minmax;

@@ -107,15 +107,6 @@ Ability ability(const Graph& graph, const Node& node, std::string& why) {
   return found;
 }
 
-/// "default": the granularity that belongs to the number system, or one group for each channel.
-void settle_granularity(LayerSettings& settings) {
-  if (*settings.granularity != "default") return;
-  settings.granularity = "channel";
-  if (*settings.weights == "none" || settings.weights->starts_with("auto:")) return;
-  const std::string_view own = parse_number_format(*settings.weights).system->default_granularity;
-  if (!own.empty()) settings.granularity = own;
-}
-
 /// The constant weight of an anchor and its output channel axis.
 void find_weight(const Graph& graph, const Node& node, NodePlan& plan) {
   const ValueId id = node.input(1);
@@ -181,7 +172,7 @@ class Placer {
       if (rule.settings.granularity) plan.settings.granularity = rule.settings.granularity;
       if (rule.settings.range) plan.settings.range = rule.settings.range;
     }
-    settle_granularity(plan.settings);
+    plan.settings.granularity = settled_granularity(*plan.settings.granularity, *plan.settings.weights);
     const auto selected = [&](const std::vector<std::string>& selectors) {
       return std::any_of(selectors.begin(), selectors.end(), [&](const std::string& s) { return matches(s, node); });
     };
@@ -355,6 +346,13 @@ class Placer {
 bool matches(const std::string& selector, const Node& node) {
   if (selector.rfind("op:", 0) == 0) return glob_match(std::string_view(selector).substr(3), node.op);
   return glob_match(selector, node.name);
+}
+
+std::string settled_granularity(const std::string& granularity, const std::string& weights) {
+  if (granularity != "default") return granularity;
+  if (weights == "none" || weights.starts_with("auto:")) return "channel";
+  const std::string_view own = parse_number_format(weights).system->default_granularity;
+  return own.empty() ? "channel" : std::string(own);
 }
 
 Placement place(const Graph& graph, const Recipe& recipe, bool with_activations) {
