@@ -1,9 +1,11 @@
 #include "lowbit/runtime/lowbit_weights.h"
-#include "lowbit/core/weights.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
+
+#include "lowbit/core/graph.h"
+#include "lowbit/core/weights.h"
 
 namespace lowbit {
 namespace {
