@@ -22,7 +22,9 @@ void expect_same_value(const Value& a, const Value& b) {
   EXPECT_EQ(a.name, b.name);
   EXPECT_EQ(a.dtype, b.dtype);
   ASSERT_EQ(a.constant.has_value(), b.constant.has_value());
-  if (a.constant) EXPECT_TRUE(identical(is_annotated_constant(a) ? weight_codes(a) : *a.constant, *b.constant));
+  if (a.constant) {
+    EXPECT_TRUE(identical(is_annotated_constant(a) ? weight_codes(a) : *a.constant, *b.constant));
+  }
   ASSERT_EQ(a.quantization.has_value(), b.quantization.has_value());
   if (!a.quantization) return;
   EXPECT_TRUE(*a.quantization == *b.quantization);  // parameters bit for bit, but for -0 and 0
@@ -154,7 +156,9 @@ RC_GTEST_PROP(LbqRoundTrip, KeepsRandomGraphs, ()) {
   for (const Value& value : read.graph.values) {
     const Value& before = b.graph.value(*b.graph.find_value(value.name));
     RC_ASSERT(value.constant.has_value() == before.constant.has_value());
-    if (value.constant) RC_ASSERT(identical(*value.constant, *before.constant));
+    if (value.constant) {
+      RC_ASSERT(identical(*value.constant, *before.constant));
+    }
   }
   RC_ASSERT(lbq_bytes(read) == bytes);
 }
