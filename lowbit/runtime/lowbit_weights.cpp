@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/graph.h"
 #include "lowbit/core/weights.h"
 
 namespace lowbit {
@@ -44,9 +45,10 @@ std::optional<Coding> narrowest(int32_t low, int32_t high) {
 }  // namespace
 
 std::optional<LevelMatrix> level_matrix(const Value& value, std::string& why) {
-  const Tensor& weight = *value.constant;
+  if (!is_annotated_constant(value) || !value.quantization->linear())
+    return why = "weights are not linear codes", std::nullopt;
   const Quantization& quantization = *value.quantization;
-  if (!quantization.linear() || quantization.dynamic) return why = "weights are not linear codes", std::nullopt;
+  const Tensor& weight = *value.constant;
   if (weight.rank() < 2 || weight.count() == 0) return why = "weights are no matrix", std::nullopt;
   LevelMatrix matrix;
   matrix.k = weight.dims().back();

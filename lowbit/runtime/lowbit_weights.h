@@ -19,6 +19,8 @@ struct LevelMatrix {
   std::vector<float> scales;  ///< [rows][groups]
 };
 
+struct Value;
+
 /// A linear annotated constant as a matrix of its last axis. Nothing with `why` if it is not linear, or scales change
 /// inside a row at places that are no multiples of 32.
 std::optional<LevelMatrix> level_matrix(const Value& weight, std::string& why);

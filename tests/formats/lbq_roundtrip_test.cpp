@@ -156,7 +156,9 @@ RC_GTEST_PROP(LbqRoundTrip, KeepsRandomGraphs, ()) {
   for (const Value& value : read.graph.values) {
     const Value& before = b.graph.value(*b.graph.find_value(value.name));
     RC_ASSERT(value.constant.has_value() == before.constant.has_value());
-    if (value.constant) RC_ASSERT(identical(*value.constant, *before.constant));
+    if (value.constant) {
+      RC_ASSERT(identical(*value.constant, *before.constant));
+    }
   }
   RC_ASSERT(lbq_bytes(read) == bytes);
 }

@@ -37,7 +37,7 @@ struct RecurrentStep {
 Tensor float_tensor(const Graph& graph, ValueId id, const Frame& frame) {
   const Value& value = graph.value(id);
   const bool encoded = value.quantization && !value.quantization->dynamic;
-  if (value.constant) return is_annotated_constant(value) ? weight_values(value) : *value.constant;
+  if (value.constant) return encoded ? weight_values(value) : *value.constant;
   return encoded ? dequantize_activation(*value.quantization, frame.at(id)) : frame.at(id);
 }
 
@@ -206,7 +206,7 @@ std::optional<LevelMatrix> weight_matrix(const LowerContext& context, const Node
   const Quantization* quantization = context.linear(node.input(input));
   if (!weight || weight->rank() != 3) return why = "its weights are not constant", std::nullopt;
   if (!quantization) return why = "its weights have no linear annotation", std::nullopt;
-  return level_matrix(context.graph.value(node.inputs[input]), why);
+  return level_matrix(context.graph.value(node.input(input)), why);
 }
 
 /// What can be read off the node before any weight is packed.
