@@ -45,8 +45,7 @@ auto about_data(const std::string& name, Task task) {
     return task();
   } catch (const Error& error) {
     if (!error.where().empty()) throw;
-    throw Error(error.code() == ErrorCode::bad_argument ? ErrorCode::bad_file : error.code(), error.message(),
-                printable(name, 200));
+    throw Error(error.code(), error.message(), printable(name, 200));
   }
 }
 
