@@ -7,6 +7,7 @@ std::span<const StepRow> step_rows() {
       {"Conv", make_conv, true, "codes: convolution with bias, activation, requantization and residual sum fused"},
       {"Gemm", make_matrix, true, "codes: fully connected layer with everything behind it fused"},
       {"MatMul", make_matrix, true, "codes: product with constant weights"},
+      {"MatMul", make_product, true, "product of two activations on codes"},
       {"Add", make_sum, true, "sum of codes at two scales"},
       {"Sub", make_sum, true, "difference of codes at two scales"},
       {"Mul", make_mul, true, "product of codes"},

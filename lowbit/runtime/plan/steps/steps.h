@@ -24,6 +24,7 @@ std::vector<StepRow> find_rows(const Node& node);
 // Integer layers.
 bool make_conv(Builder& builder, int32_t node, std::string& why);
 bool make_matrix(Builder& builder, int32_t node, std::string& why);
+bool make_product(Builder& builder, int32_t node, std::string& why);
 // Float layers and operators.
 bool make_real_conv(Builder& builder, int32_t node, std::string& why);
 bool make_real_matrix(Builder& builder, int32_t node, std::string& why);
