@@ -46,7 +46,7 @@ std::string command_text(const Arguments& rest) {
   return text;
 }
 
-void print_plan(const CommandLine& line, const Model& model, const Coverage& plan) {
+void print_plan(const CommandLine& line, const Model& model, const Coverage& plan, int64_t file_bytes) {
   int64_t before = 0, after = 0;
   for (const LayerDecision& layer : plan.layers) {
     before += layer.float_weight_bytes;
@@ -60,12 +60,14 @@ void print_plan(const CommandLine& line, const Model& model, const Coverage& pla
                      {"float_bytes", model.file_bytes},
                      {"float_weight_bytes", before},
                      {"predicted_weight_bytes", after},
+                     {"predicted_file_bytes", file_bytes},
                      {"layers", std::move(layers)},
                      {"coverage", to_json(plan)}}));
     return;
   }
   print(coverage_text(plan));
-  print(fmt::format("predicted weights: {} -> {}; nothing was written\n", bytes_text(before), bytes_text(after)));
+  print(fmt::format("predicted weights: {} -> {}, file: {} -> {}; nothing was written\n", bytes_text(before),
+                    bytes_text(after), bytes_text(model.file_bytes), bytes_text(file_bytes)));
 }
 
 /// Throws nothing: false if the share is too small.
@@ -188,7 +190,10 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
         fmt::format("only {} calibration samples; ranges may be too narrow for other data", outcome.result.samples));
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
-  outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads);
+  outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads, lower_options(options));
+  if (options.simulate)
+    outcome.result.notes.push_back(
+        "simulated: the weights are float32 numbers with the quantized values, so the file is not smaller");
   if (!options.save_recipe.empty()) write_file(options.save_recipe, to_toml(outcome.result.recipe));
   if (eval_data) evaluate_both(options, line, model, *eval_data, threads, outcome);
   if (!options.report.empty()) {
@@ -215,8 +220,9 @@ int run_quantize(const Arguments& rest) {
   if (options.output.empty()) options.output = fmt::format("{}.{}.onnx", stem_of(options.model), recipe.weights);
   const Model model = open_model(options.model, options.allow_nonfinite);
   if (options.dry_run) {
-    const Coverage plan = plan_quantization(model, options.data.given(), recipe);
-    print_plan(line, model, plan);
+    Model planned;
+    const Coverage plan = plan_quantization(model, options.data.given(), recipe, &planned);
+    print_plan(line, model, plan, file_bytes_of(planned, options.output, lower_options(options)));
     return enough_coverage(options, plan) ? 0 : 1;
   }
   check_model_output(options.output);

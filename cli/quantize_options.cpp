@@ -35,7 +35,9 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Seed of every random choice (default 1)")->type_name("N");
   app.add_option("--weights", options.weights, "Number system of the weights (default int8)")->type_name("SYSTEM");
-  app.add_option("--activations", options.activations, "Number system of the activations (default uint8), or none")
+  app.add_option("--activations", options.activations,
+                 "Number system of the activations (default uint8); dynamic:uint8 or dynamic-token:uint8: ranges found "
+                 "at inference; none")
       ->type_name("SYSTEM");
   app.add_option("--granularity", options.granularity, "Of the weights: tensor, channel, group:N or block:RxC")
       ->type_name("G");
@@ -64,6 +66,11 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
       ->type_name("N")
       ->check(CLI::PositiveNumber);
   app.add_option("--report", options.report, "Write a report of what happened")->type_name("FILE.html");
+  app.add_flag("--simulate", options.simulate,
+               "Write float weights that hold the quantized values (a file as large as before)");
+  app.add_option("--opset", options.opset, "Newest ONNX opset that the file may need, 17 to 25 (default 21)")
+      ->type_name("N")
+      ->check(CLI::Range(17, 25));
   app.add_flag("--dry-run", options.dry_run, "Print the plan with predicted bytes; write nothing");
   app.add_flag("--allow-nonfinite", options.allow_nonfinite, "Accept NaN and infinity in weights");
   app.add_option("--max-drop", options.max_drop, "Automatic mode (not in this version)")->type_name("X");
@@ -76,8 +83,8 @@ void check_options(const QuantizeOptions& options) {
   refuse_later("--max-size", options.max_size);
   refuse_later("--max-latency", options.max_latency);
   if (options.data.given()) return;
-  if (options.activations && *options.activations != "none")
-    refuse("--activations needs calibration data (give --data, or --activations none)");
+  if (options.activations && *options.activations != "none" && !options.activations->starts_with("dynamic"))
+    refuse("--activations needs calibration data (give --data, --activations none or dynamic:uint8)");
   if (options.samples) refuse("--samples needs calibration data (give --data)");
   if (!options.data.slice.empty() || options.data.limit)
     refuse("--slice and --limit need calibration data (give --data)");
@@ -101,10 +108,22 @@ Recipe make_recipe(const QuantizeOptions& options) {
   std::erase(recipe.methods, "none");
   if (!options.include.empty()) recipe.include = options.include;
   if (!options.exclude.empty()) recipe.exclude = options.exclude;
+  if (!options.granularity && options.recipe_file.empty() && recipe.weights != "none") {
+    // Block-scaled forms bring their own.
+    const std::string_view own = parse_number_format(recipe.weights).system->default_granularity;
+    if (!own.empty()) recipe.granularity = std::string(own);
+  }
   check_recipe(recipe);
   // Methods that the user asked for are not dropped silently.
   const bool default_methods = options.methods.empty() && options.recipe_file.empty();
   return options.data.given() ? recipe : without_data(std::move(recipe), default_methods);
+}
+
+LowerOptions lower_options(const QuantizeOptions& options) {
+  LowerOptions lower;
+  lower.simulate = options.simulate;
+  lower.max_opset = options.opset.value_or(lower.max_opset);
+  return lower;
 }
 
 DataFlags calibration_flags(const QuantizeOptions& options) {

@@ -10,10 +10,11 @@
 #include "lowbit/base/random.h"
 #include "lowbit/base/text.h"
 #include "lowbit/formats/format.h"
+#include "lowbit/formats/model_size.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/fold_constants.h"
 #include "lowbit/passes/lower_qdq.h"
-#include "lowbit/passes/raise_qdq.h"
+#include "lowbit/passes/raise_weights.h"
 
 namespace lowbit {
 namespace {
@@ -83,7 +84,7 @@ void compare_runs(const Graph& written, const Graph& read, ThreadPool& threads, 
 Model open_model(const std::string& path, bool allow_nonfinite) {
   Model model = load_model(path, allow_nonfinite);
   try {
-    raise_qdq(model.graph);
+    raise_model(model);
     infer_shapes(model.graph);
   } catch (const Error& error) {
     const std::string where = error.where().empty() ? path : path + ": " + error.where();
@@ -92,10 +93,12 @@ Model open_model(const std::string& path, bool allow_nonfinite) {
   return model;
 }
 
-int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads) {
-  Model lowered = model;
-  lowered.graph = lower_qdq(model.graph);
-  save_model(lowered, path);
+int64_t file_bytes_of(const Model& model, const std::string& path, const LowerOptions& options) {
+  return model_bytes(lower_model(model, options), path);
+}
+
+int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads, const LowerOptions& options) {
+  save_model(lower_model(model, options), path);
   try {
     const Model read = open_model(path, /*allow_nonfinite=*/true);
     compare_runs(model.graph, read.graph, threads, path);

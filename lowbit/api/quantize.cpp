@@ -10,7 +10,9 @@
 
 #include "lowbit/api/runner.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/annotate.h"
+#include "lowbit/numbers/rounding.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"
 
@@ -140,10 +142,7 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
                 model.source_path);
-  if (recipe.rounding != "nearest")
-    throw Error(ErrorCode::bad_argument,
-                "rounding '" + printable(recipe.rounding, 60) + "' is not available in this version (use nearest)",
-                "--rounding");
+  parse_rounding(recipe.rounding);
   std::vector<const Method*> methods;
   for (const std::string& name : recipe.methods)
     if (name != "none") methods.push_back(&find_method(name));
@@ -172,13 +171,33 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
     method->apply(graph, context);
   }
   graph.remove_dead();
-  result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr);
+  result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr, &float_graph);
   add_notes(result, result.notes);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;
 }
 
-Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe) {
+namespace {
+
+/// Annotations of activations whose parameters only calibration knows: the bytes of a file do not depend on them.
+void add_stand_ins(Graph& graph, const Placement& placement, const Recipe& recipe) {
+  const std::vector<int32_t> producers = graph.producers();
+  for (size_t v = 0; v < placement.quantized.size(); ++v) {
+    if (!placement.quantized[v]) continue;
+    const int32_t n = producers[v];
+    const auto& own = n >= 0 ? placement.nodes[static_cast<size_t>(n)].settings.activations : std::nullopt;
+    const std::string name = own && *own != "none" ? *own : recipe.activations;
+    Quantization quantization;
+    quantization.format = parse_activation_system(name).format;
+    quantization.params.assign(static_cast<size_t>(quantization.format.system->param_count(quantization.format)), 0.0f);
+    if (!quantization.params.empty()) quantization.params[0] = 1;
+    graph.values[v].quantization = std::move(quantization);
+  }
+}
+
+}  // namespace
+
+Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe, Model* planned) {
   Model prepared = model;
   prepare_for_quantization(prepared.graph);
   const Placement placement = place(prepared.graph, recipe, with_data);
@@ -194,22 +213,42 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
   std::map<std::string, size_t> by_name;
   for (size_t n = 0; n < prepared.graph.nodes.size(); ++n) by_name[prepared.graph.nodes[n].name] = n;
   for (LayerDecision& layer : coverage.layers) {
-    const size_t n = by_name[layer.name];
+    const auto found = by_name.find(layer.name);
+    if (found == by_name.end()) continue;  // inside a subgraph
+    const size_t n = found->second;
     const ValueId result = prepared.graph.nodes[n].output();
     if (result != kNone && placement.quantized[static_cast<size_t>(result)])
       layer.activations = *placement.nodes[n].settings.activations + "/tensor";
   }
+  if (planned) {
+    add_stand_ins(prepared.graph, placement, recipe);
+    *planned = std::move(prepared);
+  }
   return coverage;
 }
 
-Model dequantize(const Model& model) {
-  Model result = model;
-  for (Value& value : result.graph.values) {
+namespace {
+
+void dequantize_graph(Graph& graph) {
+  for (Value& value : graph.values) {
     if (!value.quantization) continue;
     if (value.constant && !value.quantization->dynamic)
       value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
     value.quantization.reset();
   }
+  for (Node& node : graph.nodes)
+    for (auto& [key, attribute] : node.attributes)
+      if (auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body) {
+        *body = std::make_shared<Graph>(**body);  // copies of a graph share their bodies
+        dequantize_graph(**body);
+      }
+}
+
+}  // namespace
+
+Model dequantize(const Model& model) {
+  Model result = model;
+  dequantize_graph(result.graph);
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include "lowbit/methods/method.h"
 #include "lowbit/methods/recipe.h"
 #include "lowbit/observe/statistics.h"
+#include "lowbit/passes/lower_weights.h"
 
 namespace lowbit {
 
@@ -28,8 +29,12 @@ struct QuantizeResult {
 QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
                         const Progress& progress = {});
 
-/// The ledger that quantize() would produce, without calibrating: for --dry-run.
-Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe);
+/// The ledger that quantize() would produce, without calibrating: for --dry-run. `planned` (may be null) receives the
+/// model as it would be written, with stand-ins for the parameters that calibration finds.
+Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe, Model* planned = nullptr);
+
+/// Bytes that save_quantized() would write for the model. The form follows from the extension of `path`.
+int64_t file_bytes_of(const Model& model, const std::string& path, const LowerOptions& options = {});
 
 /// Loads any model file: reads, folds QDQ/QOperator form into annotations, infers shapes.
 Model open_model(const std::string& path, bool allow_nonfinite = false);
@@ -37,7 +42,8 @@ Model open_model(const std::string& path, bool allow_nonfinite = false);
 /// Writes an annotated model in the form that the extension of `path` asks for (.onnx: QDQ), reads the file back and
 /// runs it once before returning; a file that does not read back is removed again (Error{internal}). Returns the bytes
 /// written.
-int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads);
+int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads,
+                       const LowerOptions& options = {});
 
 /// Float model with the values of the low-bit one: annotations removed, weights decoded.
 Model dequantize(const Model& model);

@@ -6,6 +6,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/method.h"
 #include "lowbit/numbers/granularity.h"
 #include "lowbit/observe/range.h"
@@ -23,6 +24,15 @@ void check_number_system(const std::string& name, const char* key) {
     parse_number_format(name);
   } catch (const Error& error) {
     refuse(fmt::format("not available in this version: {}", error.what()), key);
+  }
+}
+
+void check_activations(const std::string& name) {
+  if (name == "none") return;
+  try {
+    parse_activation_system(name);
+  } catch (const Error& error) {
+    refuse(fmt::format("not available in this version: {}", error.what()), "activations");
   }
 }
 
@@ -50,7 +60,7 @@ void check_method(const std::string& name) {
 
 void check_settings(const LayerSettings& settings) {
   if (settings.weights) check_number_system(*settings.weights, "weights");
-  if (settings.activations) check_number_system(*settings.activations, "activations");
+  if (settings.activations) check_activations(*settings.activations);
   if (settings.granularity) parse_granularity(*settings.granularity);
   if (settings.range) parse_range_rule(*settings.range);
 }
@@ -67,7 +77,7 @@ void check_recipe(const Recipe& recipe) {
 }
 
 Recipe without_data(Recipe recipe, bool drop_methods) {
-  recipe.activations = "none";
+  if (recipe.activations != "none" && !parse_activation_system(recipe.activations).dynamic) recipe.activations = "none";
   if (drop_methods) std::erase_if(recipe.methods, [](const std::string& name) { return find_method(name).needs_data; });
   return recipe;
 }

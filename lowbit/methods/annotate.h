@@ -21,7 +21,8 @@ void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, co
               std::vector<std::string>& notes);
 
 /// The ledger: every node, low-bit or kept and why. `original`: the network as it came (sizes); multiply-adds are for
-/// one sample.
-Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics);
+/// one sample. `float_graph` (may be null): the graph before it was annotated, to measure the weights' errors against.
+Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics,
+                     const Graph* float_graph = nullptr);
 
 }  // namespace lowbit

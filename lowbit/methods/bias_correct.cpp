@@ -56,9 +56,15 @@ std::vector<double> mean_shift(const Tensor& weight, const Tensor& decoded, cons
   return shift;
 }
 
-void correct_layer(Graph& graph, Node& node, const MethodContext& context) {
-  const Tensor* weight = graph.constant(node.input(1));
-  if (!weight || !graph.value(node.inputs[1]).quantization || weight->dtype() != DType::float32) return;
+void correct_layer(Graph& graph, size_t n, const MethodContext& context) {
+  Node& node = graph.nodes[n];
+  const Tensor* stored = graph.constant(node.input(1));
+  if (!stored || !graph.value(node.inputs[1]).quantization || stored->dtype() != DType::float32) return;
+  // What is stored may be rounded already; the float network tells what it was.
+  const Tensor* weight = context.float_graph && n < context.float_graph->nodes.size()
+                             ? context.float_graph->constant(context.float_graph->nodes[n].input(1))
+                             : nullptr;
+  if (!weight || weight->dtype() != DType::float32 || weight->dims() != stored->dims()) weight = stored;
   const auto at = weight_index(node, *weight);
   if (!at || at->outputs % at->groups != 0) return;
   const TensorStatistics* input = channel_statistics(graph, context, node.inputs[0], at->inputs_per_group * at->groups);
@@ -67,7 +73,7 @@ void correct_layer(Graph& graph, Node& node, const MethodContext& context) {
                  (!bias || bias->count() != at->outputs || (bias->rank() > 0 && bias->dims().back() != at->outputs))))
     return;
   const std::vector<double> shift =
-      mean_shift(*weight, fake_quantize(*graph.value(node.inputs[1]).quantization, *weight), *at, *input);
+      mean_shift(*weight, fake_quantize(*graph.value(node.inputs[1]).quantization, *stored), *at, *input);
   std::vector<float> corrected(static_cast<size_t>(at->outputs));
   const Tensor old = bias ? to_float32(*bias) : Tensor(DType::float32, {at->outputs});
   for (size_t o = 0; o < corrected.size(); ++o)
@@ -79,8 +85,8 @@ void correct_layer(Graph& graph, Node& node, const MethodContext& context) {
 }
 
 void apply(Graph& graph, const MethodContext& context) {
-  for (Node& node : graph.nodes)
-    if (node.is("Conv") || node.is("Gemm")) correct_layer(graph, node, context);
+  for (size_t n = 0; n < graph.nodes.size(); ++n)
+    if (graph.nodes[n].is("Conv") || graph.nodes[n].is("Gemm")) correct_layer(graph, n, context);
 }
 
 }  // namespace

@@ -99,8 +99,10 @@ struct Executor::Impl {
       std::string why;
       std::optional<Step> step;
       const auto factory = node.domain.empty() ? factories.find(node.op) : factories.end();
-      const bool annotated = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                         [&](ValueId id) { return context.linear(id) != nullptr; });
+      const bool annotated = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+        return id != kNone &&
+               (context.linear(id) || (graph.value(id).quantization && graph.value(id).quantization->dynamic));
+      });
       if (annotated && factory != factories.end())
         step = factory->second(context, n, why);
       else if (annotated)

@@ -30,6 +30,21 @@ std::vector<Tensor> run_control(const Graph& lone, const std::vector<ValueId>& r
   return Evaluator(lone, threads).run_ordered(inputs);
 }
 
+/// Annotated constants as the values that their codes stand for, in bodies too: the evaluator knows no annotations.
+void decode_constants(Graph& graph) {
+  for (Value& value : graph.values) {
+    if (!value.constant || !value.quantization || value.quantization->dynamic) continue;
+    value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
+    value.quantization.reset();
+  }
+  for (Node& node : graph.nodes)
+    for (auto& [key, attribute] : node.attributes)
+      if (auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body) {
+        *body = std::make_shared<Graph>(**body);
+        decode_constants(**body);
+      }
+}
+
 /// The step of If, Loop, Scan.
 Step make_control_step(const Graph& graph, int32_t n) {
   const Node& node = graph.nodes[static_cast<size_t>(n)];
@@ -51,6 +66,7 @@ Step make_control_step(const Graph& graph, int32_t n) {
   lone->nodes = {node};
   lone->inputs = step.inputs;
   lone->outputs = step.outputs;
+  decode_constants(*lone);
   step.run = [&graph, lone, read = step.inputs, made = step.outputs](Frame& frame) {
     std::vector<Tensor> values;
     for (ValueId id : read) values.push_back(float_value(graph, id, frame.at(id)));
