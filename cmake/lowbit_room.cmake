@@ -1,10 +1,14 @@
 # A room is one folder below lowbit/: a static library lowbit_<name> of all its sources and those of its sub-folders.
 #   lowbit_room(numbers DEPENDS base LINK fmt::fmt)
 # DEPENDS names rooms below it (dependency only downwards; tools/check_layers.py checks the includes), LINK outside libraries.
+# Sub-folders named after an instruction set are compiled with its flags, see lowbit_isa.cmake.
 # Every room is installed, and part of the target lowbit::lowbit of the installed package.
+include(lowbit_isa)
+
 function(lowbit_room name)
   cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  lowbit_isa_objects(${name} sources)
   set(scope PUBLIC)
   if(sources)
     add_library(lowbit_${name} STATIC ${sources})

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <filesystem>
 #include <functional>
 #include <limits>
@@ -247,10 +247,10 @@ onnx::ModelProto doubling_functions(int levels) {
 TEST(OnnxMalformed, FunctionsAreInlinedAndBombsRefusedAtOnce) {
   const std::string file = doubling_functions(4).SerializeAsString();
   EXPECT_EQ(onnx_format::read(as_bytes(file), {}).graph.nodes.size(), 16u);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // processor time: a busy machine is no failure
   EXPECT_NE(refusal(doubling_functions(40)), "");
   EXPECT_NE(refusal(doubling_functions(30)), "");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1));
+  EXPECT_LT(std::clock() - start, 2 * CLOCKS_PER_SEC);
   onnx::ModelProto recursive = doubling_functions(2);
   recursive.mutable_functions(1)->mutable_node(0)->set_op_type("f0");
   recursive.mutable_functions(1)->mutable_node(0)->set_domain("d");
@@ -268,9 +268,9 @@ TEST(OnnxMalformed, ALongChainIsReadQuicklyInAnyOrder) {
     node.add_input(i == 0 ? "x" : "v" + std::to_string(i));
     node.add_output(i + 1 == kNodes ? "y" : "v" + std::to_string(i + 1));
   }
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // processor time: a busy machine is no failure
   EXPECT_EQ(refusal(model), "");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC);
 }
 
 class ExternalData : public testing::Test {

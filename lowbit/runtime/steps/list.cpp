@@ -7,6 +7,8 @@ std::span<const StepRow> step_table() {
       {"Conv", make_conv_step, "convolution: unrolled input times packed weights, depthwise tap by tap"},
       {"Gemm", make_matrix_step, "fully connected layer"},
       {"MatMul", make_matmul_step, "product with constant weights or of two activations"},
+      {"LSTM", make_recurrent_step, "low-bit or 8-bit weights, activations quantized at each step, float gates"},
+      {"GRU", make_recurrent_step, "low-bit or 8-bit weights, activations quantized at each step, float gates"},
       {"Add", make_sum_step, "sum of codes at two scales"},
       {"Sub", make_sum_step, "difference of codes at two scales"},
       {"Mul", make_mul_step, "product of codes"},

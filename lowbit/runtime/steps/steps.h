@@ -19,6 +19,7 @@ std::optional<Step> make_lookup_step(const LowerContext& context, int32_t node,
 std::optional<Step> make_mean_step(const LowerContext& context, int32_t node,
                                    std::string& why);  ///< average pooling and ReduceMean
 std::optional<Step> make_movement_step(const LowerContext& context, int32_t node, std::string& why);
+std::optional<Step> make_recurrent_step(const LowerContext& context, int32_t node, std::string& why);  ///< LSTM, GRU
 std::optional<Step> make_concat_step(const LowerContext& context, int32_t node, std::string& why);
 
 }  // namespace lowbit

@@ -1,0 +1,45 @@
+#include "lowbit/kernels/qeltwise.h"
+
+#include "lowbit/base/error.h"
+#include "lowbit/kernels/qpool.h"
+#include "lowbit/kernels/ref/ref.h"
+#include "lowbit/kernels/ref/scalar.h"
+
+namespace lowbit::kernels {
+namespace {
+
+/// The row of the highest instruction set up to `isa`.
+template <typename Row>
+const Row& best_row(std::span<const Row> rows, Isa isa) {
+  const Row* best = nullptr;
+  for (const Row& row : rows)
+    if (row.isa <= isa && (!best || row.isa > best->isa)) best = &row;
+  LOWBIT_CHECK(best);
+  return *best;
+}
+
+}  // namespace
+
+std::span<const QEltwiseKernels> qeltwise_table() {
+  static const QEltwiseKernels rows[] = {ref::qeltwise_kernels};
+  return rows;
+}
+const QEltwiseKernels& qeltwise(Isa isa) { return best_row(qeltwise_table(), isa); }
+
+std::span<const QPoolKernels> qpool_table() {
+  static const QPoolKernels rows[] = {ref::qpool_kernels};
+  return rows;
+}
+const QPoolKernels& qpool(Isa isa) { return best_row(qpool_table(), isa); }
+
+void fill_requantize_table(Code in, Code out, QRequantizeFactors factors, int32_t low, int32_t high,
+                           uint8_t* table256) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const int32_t code = in == Code::u8 ? byte : static_cast<int8_t>(byte);
+    store_code(table256, byte, out,
+               to_code(static_cast<double>(code - factors.zero_in) * static_cast<double>(factors.m), factors.zero_out,
+                       low, high));
+  }
+}
+
+}  // namespace lowbit::kernels
