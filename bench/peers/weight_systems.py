@@ -44,6 +44,8 @@ def seeded_inputs(session):
     inputs = {}
     for port in session.get_inputs():
         shape = [d if isinstance(d, int) else 1 for d in port.shape]
+        if len(shape) == 2 and not isinstance(port.shape[1], int):
+            shape[1] = 576  # a window of sound, as silero takes it
         if port.type == "tensor(int64)":
             inputs[port.name] = np.full(shape, 16000, np.int64)
         else:
