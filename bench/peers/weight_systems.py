@@ -76,6 +76,8 @@ def compare(program, model, system, folder):
     predicted = json.loads(plan.stdout).get("predicted_file_bytes", 0) / out.stat().st_size
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    # By itself ONNX Runtime rounds the activations of such a MatMul to 8 bits too, a choice of its own.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     session = ort.InferenceSession(str(out), options, providers=["CPUExecutionProvider"])
     inputs = seeded_inputs(session)
     names = [port.name for port in session.get_outputs()]
@@ -83,7 +85,7 @@ def compare(program, model, system, folder):
     found = lowbit_run(program, out, inputs, names, folder)
     worst = 0.0
     for a, b in zip(wanted, found):
-        worst = max(worst, float(np.max(np.abs(a - b))) / max(float(np.max(np.abs(a))), 1e-9))
+        worst = max(worst, float(np.max(np.abs(a - b))) / max(float(np.max(np.abs(a))), 1e-3))
     return worst, report["output_bytes"] / report["float_bytes"], predicted, ""
 
 

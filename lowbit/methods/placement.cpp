@@ -226,8 +226,10 @@ class Placer {
       if (plan.reason.empty()) plan.reason = "activations stay float between layers";
       return;
     }
-    const bool integers = anchor && has_dynamic_form(graph_, graph_.nodes[n], plan.weights);
+    const bool mixes_rows = graph_.nodes[n].is("Conv") && parse_activation_system(*plan.settings.activations).by_row;
+    const bool integers = anchor && !mixes_rows && has_dynamic_form(graph_, graph_.nodes[n], plan.weights);
     plan.role = integers ? NodeRole::dynamic : NodeRole::weights_only;
+    if (mixes_rows) plan.reason = "a convolution mixes the rows of its input";
     const std::string why = plan.reason.empty() ? "no form with activations quantized at inference" : plan.reason;
     plan.reason = integers ? "" : "weights only: " + why;
   }

@@ -15,7 +15,7 @@ constexpr int32_t kMiddle = 128;  ///< zero point of int8 codes that are written
 /// Values of a quantized input.
 struct Codes {
   ValueId codes = kNone, scale = kNone, zero_point = kNone;
-  bool by_row = false;  ///< scale and zero point are [..., 1]; the zero point is a float tensor
+  bool by_row = false;  ///< scale and zero point are [..., 1], the zero point as floats
 };
 
 /// Weights [K, N] or [M, C / groups, kernel ...] as 8-bit integers.
@@ -54,9 +54,11 @@ class DynamicLowering {
     const ValueId x = node.inputs[0];
     const Tensor* weight = graph_.constant(node.input(1));
     if (!weight || !graph_.value(node.inputs[1]).quantization) return false;
+    // Scales of rows stand beside the columns of a matrix; a convolution mixes rows.
+    const bool rows = graph_.value(x).quantization->granularity.kind == Granularity::Kind::channel;
     const Codes codes = codes_of(x);
     const std::optional<Weights> weights =
-        options_.simulate || (node.is("Conv") && codes.by_row) ? std::nullopt : weights_of(node);
+        options_.simulate || (node.is("Conv") && rows) ? std::nullopt : weights_of(node);
     if (!weights) {
       node.inputs[0] = decoded(codes, x);
       return false;

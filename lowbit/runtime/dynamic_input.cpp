@@ -39,6 +39,15 @@ DynamicCodes quantize_dynamic(const Quantization& quantization, const Tensor& x)
   return result;
 }
 
+Tensor fake_quantize_dynamic(const Quantization& quantization, const Tensor& x) {
+  const DynamicCodes codes = quantize_dynamic(quantization, x);
+  Tensor y = Tensor::uninitialized(DType::float32, x.dims());
+  const size_t row = codes.scales.empty() ? 1 : codes.values.size() / codes.scales.size();
+  for (size_t i = 0; i < codes.values.size(); ++i)
+    y.mutable_data<float>()[i] = static_cast<float>(codes.values[i]) * codes.scales[i / row];
+  return y;
+}
+
 int32_t dynamic_span(const Quantization& quantization) {
   const CodeRange range = quantization.codes();
   return quantization.format.asymmetric ? range.max - range.min : std::max(range.max, -range.min);

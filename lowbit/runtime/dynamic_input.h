@@ -16,6 +16,9 @@ struct DynamicCodes {
 /// quantization: dynamic, int8 or uint8; granularity channel means by row. NaN counts as 0.
 DynamicCodes quantize_dynamic(const Quantization& quantization, const Tensor& x);
 
+/// The values of those codes.
+Tensor fake_quantize_dynamic(const Quantization& quantization, const Tensor& x);
+
 /// Largest |code - zero point|.
 int32_t dynamic_span(const Quantization& quantization);
 

@@ -2,6 +2,7 @@
 
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
+#include "lowbit/runtime/dynamic_input.h"
 #include "lowbit/runtime/step.h"
 
 namespace lowbit {
@@ -101,7 +102,11 @@ Step make_float_step(const Graph& graph, int32_t n, std::string why) {
   }
   for (ValueId id : node.outputs)
     if (id != kNone) step.outputs.push_back(id);
-  step.run = [&graph, &node, constants](Frame& frame) {
+  // A layer without an integer form still sees its dynamic input rounded.
+  const bool layer = node.is("Conv") || node.is("Gemm") || node.is("MatMul");
+  const bool dynamic = layer && graph.constant(node.input(1)) && graph.value(node.inputs[0]).quantization &&
+                       graph.value(node.inputs[0]).quantization->dynamic && graph.value(node.inputs[1]).quantization;
+  step.run = [&graph, &node, constants, dynamic](Frame& frame) {
     std::vector<Tensor> decoded(node.inputs.size());
     std::vector<const Tensor*> inputs(node.inputs.size(), nullptr);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -111,6 +116,7 @@ Step make_float_step(const Graph& graph, int32_t n, std::string why) {
         continue;
       }
       decoded[i] = float_value(graph, node.inputs[i], frame.at(node.inputs[i]));
+      if (i == 0 && dynamic) decoded[i] = fake_quantize_dynamic(*graph.value(node.inputs[0]).quantization, decoded[i]);
       inputs[i] = &decoded[i];
     }
     std::vector<Tensor> outputs = evaluate_node(node, inputs, frame.threads, /*accelerated=*/true);

