@@ -8,6 +8,7 @@
 #include "lowbit/base/text.h"
 #include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/method.h"
+#include "lowbit/methods/weight_choice.h"
 #include "lowbit/numbers/granularity.h"
 #include "lowbit/observe/range.h"
 
@@ -20,6 +21,7 @@ namespace {
 
 void check_number_system(const std::string& name, const char* key) {
   if (name == "none") return;
+  if (std::string_view(key) == "weights" && parse_auto(name)) return;
   try {
     parse_number_format(name);
   } catch (const Error& error) {
@@ -49,19 +51,15 @@ void check_rounding(const std::string& text) {
            "rounding");
 }
 
-void check_method(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Method* method : method_table()) known.emplace_back(method->name);
-  if (std::find(known.begin(), known.end(), name) == known.end())
-    refuse(fmt::format("{} is not available in this version (available: {})", printable(name, 60),
-                       known.empty() ? "none" : join(known, ", ")),
-           "method");
+void check_method(const std::string& text) {
+  if (text == "none" || text == "default") return;
+  parse_method(text);
 }
 
 void check_settings(const LayerSettings& settings) {
   if (settings.weights) check_number_system(*settings.weights, "weights");
   if (settings.activations) check_activations(*settings.activations);
-  if (settings.granularity) parse_granularity(*settings.granularity);
+  if (settings.granularity && *settings.granularity != "default") parse_granularity(*settings.granularity);
   if (settings.range) parse_range_rule(*settings.range);
 }
 
@@ -69,7 +67,7 @@ void check_settings(const LayerSettings& settings) {
 
 void check_recipe(const Recipe& recipe) {
   check_settings({recipe.weights, recipe.activations, recipe.granularity, recipe.range});
-  check_one_of(recipe.weight_range, {"minmax", "mse"}, "weight-range");
+  check_one_of(recipe.weight_range, {"minmax", "mse", "weighted"}, "weight-range");
   check_one_of(recipe.symmetry, {"asymmetric", "symmetric", "mixed"}, "symmetry");
   check_rounding(recipe.rounding);
   for (const std::string& name : recipe.methods) check_method(name);
@@ -78,7 +76,9 @@ void check_recipe(const Recipe& recipe) {
 
 Recipe without_data(Recipe recipe, bool drop_methods) {
   if (recipe.activations != "none" && !parse_activation_system(recipe.activations).dynamic) recipe.activations = "none";
-  if (drop_methods) std::erase_if(recipe.methods, [](const std::string& name) { return find_method(name).needs_data; });
+  if (drop_methods)
+    std::erase_if(recipe.methods,
+                  [](const std::string& name) { return name == "default" || parse_method(name).method->needs_data; });
   return recipe;
 }
 

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
-#include "lowbit/formats/model_size.h"
 
 namespace lowbit {
 namespace {
@@ -35,19 +34,6 @@ const FileFormat& find_format(Bytes bytes, const std::string& path) {
   throw Error(ErrorCode::bad_file, "is of no known format; known are " + known_formats(/*writable=*/false));
 }
 
-const FileFormat& format_to_write(const std::string& path) {
-  for (const FileFormat* format : format_table())
-    if (format->write && has_extension(*format, path)) return *format;
-  throw Error(ErrorCode::bad_argument, "has an unknown extension; models are written as " + known_formats(true), path);
-}
-
-class CountingSink : public ByteSink {
- public:
-  using ByteSink::write;
-  void write(Bytes written) override { bytes += static_cast<int64_t>(written.size()); }
-  int64_t bytes = 0;
-};
-
 }  // namespace
 
 Model load_model(const std::string& path, bool allow_nonfinite) {
@@ -59,19 +45,18 @@ Model load_model(const std::string& path, bool allow_nonfinite) {
   }
 }
 
-void save_model(const Model& model, const std::string& path) {
+const FileFormat& format_to_write(const std::string& path) {
+  for (const FileFormat* format : format_table())
+    if (format->write && has_extension(*format, path)) return *format;
+  throw Error(ErrorCode::bad_argument, "has an unknown extension; models are written as " + known_formats(true), path);
+}
+
+void save_model(const Model& model, const std::string& path, WriteOptions options) {
   const FileFormat& format = format_to_write(path);
   AtomicFile file(path);
-  WriteOptions options;
   options.path = path;
   format.write(model, file, options);
   file.commit();
-}
-
-int64_t model_bytes(const Model& model, const std::string& path) {
-  CountingSink sink;
-  format_to_write(path).write(model, sink, {});  // without a path everything goes to the sink
-  return sink.bytes;
 }
 
 }  // namespace lowbit

@@ -18,12 +18,18 @@ constexpr bool kX86 = true, kArm = false;
 bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
+#ifdef LOWBIT_EMULATED  // the tests on machines without AVX-512: its instructions in plain C++
+bool has_avx512() { return has_avx2(); }
+bool has_avx512vnni() { return has_avx2(); }
+bool has_vbmi() { return false; }
+#else
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 bool has_vbmi() { return has_avx512() && __builtin_cpu_supports("avx512vbmi"); }
+#endif
 bool has_neon() { return false; }
 bool has_neondot() { return false; }
 #elif defined(__aarch64__)

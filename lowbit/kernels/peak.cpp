@@ -9,11 +9,17 @@ namespace lowbit::kernels {
 namespace avx2 {
 extern const PeakLoop peak_loop;
 }
+namespace avx512 {
+extern const PeakLoop peak_loop;
+}
+namespace avx512vnni {
+extern const PeakLoop peak_loop;
+}
 #endif
 
 std::span<const PeakLoop> peak_table() {
 #if defined(__x86_64__)
-  static const PeakLoop rows[] = {avx2::peak_loop};
+  static const PeakLoop rows[] = {avx2::peak_loop, avx512::peak_loop, avx512vnni::peak_loop};
   return rows;
 #else
   return {};

@@ -7,16 +7,40 @@
 
 namespace lowbit::kernels {
 
+// The rows stand at the end of the files of each instruction set.
 #if defined(__x86_64__)
 namespace avx2 {
-extern const QLayerKernel qlayer_kernel;
+extern const QLayerKernel qlayer_kernels[2];
+}
+namespace avx512 {
+extern const QLayerKernel qlayer_kernels[2];
+}
+namespace avx512vnni {
+extern const QLayerKernel qlayer_kernels[2];
+}
+#elif defined(__aarch64__)
+namespace neon {
+extern const QLayerKernel qlayer_kernels[2];
+}
+namespace neondot {
+extern const QLayerKernel qlayer_kernels[2];
 }
 #endif
 
 std::span<const QLayerKernel> qlayer_table() {
   static const QLayerKernel rows[] = {
 #if defined(__x86_64__)
-    avx2::qlayer_kernel,
+    avx512vnni::qlayer_kernels[0],
+    avx512vnni::qlayer_kernels[1],
+    avx512::qlayer_kernels[0],
+    avx512::qlayer_kernels[1],
+    avx2::qlayer_kernels[0],
+    avx2::qlayer_kernels[1],
+#elif defined(__aarch64__)
+    neondot::qlayer_kernels[0],
+    neondot::qlayer_kernels[1],
+    neon::qlayer_kernels[0],
+    neon::qlayer_kernels[1],
 #endif
     ref::qlayer_kernel
   };

@@ -40,39 +40,6 @@ size_t tiles_packed_bytes(const QLayerShape& s, Code output) {
   return lay_out(channels, output, static_cast<size_t>(channels * depth_of<P>(s)), nullptr);
 }
 
-/// Weight codes of output channel o in the order of a gathered row: one at a time, calling put(position, code).
-template <typename Put>
-[[gnu::always_inline]] inline void for_each_weight(const QLayerShape& s, const QLayerWeights& w, int64_t o, Put put) {
-  int64_t at = 0;
-  for (int64_t y = 0; y < s.kernel_h; ++y)
-    for (int64_t x = 0; x < s.kernel_w; ++x)
-      for (int64_t i = 0; i < s.group_in(); ++i, ++at)
-        put(at, w.codes[o * w.stride_out + i * w.stride_in + y * w.stride_y + x * w.stride_x]);
-}
-
-/// What kernels add to every input code to get the unsigned or signed bytes that they multiply.
-template <typename P>
-[[gnu::always_inline]] inline int32_t input_shift(Code input) {
-  if (P::kMultiplies == Code::u8) return input == Code::s8 ? 128 : 0;
-  if (P::kMultiplies == Code::s8) return input == Code::u8 ? -128 : 0;
-  return 0;
-}
-
-/// Bias with the zero point folded in, modulo 2^32 (the true sum fits), and whether this channel's results are small.
-template <typename P>
-bool fold_channel(const QLayerShape& s, const QLayerWeights& w, int64_t o, int32_t* bias, float factor) {
-  int64_t sum = 0, reach = 0;
-  const int64_t low = w.input == Code::u8 ? 0 : -128, high = w.input == Code::u8 ? 255 : 127;
-  const int64_t span = larger(high - w.zero_point_in, w.zero_point_in - low);
-  for_each_weight(s, w, o, [&](int64_t, int8_t code) {
-    sum += code;
-    reach += code < 0 ? -code : code;
-  });
-  const int64_t b = w.bias ? w.bias[o] : 0;
-  *bias = static_cast<int32_t>(static_cast<uint32_t>(b - (w.zero_point_in + input_shift<P>(w.input)) * sum));
-  return static_cast<double>((b < 0 ? -b : b) + reach * span) * static_cast<double>(factor) < 1073741824.0;
-}
-
 template <typename P>
 void tiles_pack(const QLayerShape& s, const QLayerWeights& w, Code output, void* packed) {
   auto* header = static_cast<QPackedHeader*>(packed);
@@ -128,6 +95,12 @@ QLayerGrain tiles_grain(const QLayerShape& s) {
   return {P::kPixelGrain, P::kMaxVectors * P::kLanes};
 }
 
+/// The patch of a pixel is that pixel: one tap, whole pixels in order.
+[[gnu::always_inline]] inline bool lies_in_order(const QLayerShape& s) {
+  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+         s.pad_left == 0 && s.out_height == s.height && s.out_width == s.width;
+}
+
 /// Copies the patches of pixels [first, first + rows), channels of group g, to rows of the scratch.
 template <typename P>
 void gather(const QLayerCall& call, const QPackedHeader& header, int64_t g, int64_t first, int64_t rows,
@@ -139,6 +112,10 @@ void gather(const QLayerCall& call, const QPackedHeader& header, int64_t g, int6
   const auto pad = static_cast<typename P::Element>(header.zero_point + input_shift<P>(header.input));
   int64_t column = first % s.out_width, row = first / s.out_width % s.out_height,
           image = first / (s.out_width * s.out_height);
+  if (lies_in_order(s) && stride == n && depth == n) {  // all rows are one
+    P::copy(to, x + first * n, rows * n, mode);
+    return;
+  }
   const bool run_of_row = s.dilation_w == 1 && stride == n;  // the taps of a kernel row lie side by side
   for (int64_t r = 0; r < rows; ++r, to += depth) {
     typename P::Element* out = to;
@@ -183,55 +160,57 @@ struct Block {
   Finish finish;
 };
 
+/// Sums of kRows rows -> bytes, four vectors at a time.
+template <typename P, int V, int kRows>
+[[gnu::always_inline]] inline void finish_tile(const Block<P>& b, int64_t first, const typename P::Ints* sums) {
+  const QResidual* add = b.finish.out->residual;
+  const int64_t other_stride = add ? add->other_stride : 0;
+  const uint8_t* from = b.other + first * other_stride;
+  auto* y = reinterpret_cast<uint8_t*>(b.y) + first * b.y_stride;
+  typename P::Floats factors[4];
+  unroll<4>(LOWBIT_EACH(i) { factors[i] = P::load_floats(b.finish.factors + i % V * P::kLanes); });
+  unroll<(kRows * V + 3) / 4>(LOWBIT_EACH(part) {
+    constexpr int kFirst = decltype(part){} * 4 / V, kCount = kRows - kFirst < 4 / V ? kRows - kFirst : 4 / V;
+    typename P::Ints four[4];
+    uint8_t* to[4 / V];
+    const uint8_t* other[4 / V];
+    unroll<4>(LOWBIT_EACH(i) {
+      constexpr int kIn = decltype(i){};
+      constexpr int kRow = kFirst + (kIn / V < kCount ? kIn / V : kCount - 1);  // rows beyond the last repeat it
+      four[kIn] = sums[kRow * V + kIn % V];
+      to[kIn / V] = y + kRow * b.y_stride;
+      other[kIn / V] = from + kRow * other_stride;
+    });
+    const auto bytes = finish_bytes<P>(
+        b.finish, four, factors, [&]() __attribute__((always_inline)) { return P::template load<V>(other, kCount); });
+    P::template store<V>(bytes, to, kCount, b.finish.channels);
+  });
+}
+
 /// kRows rows of the chunk times V vectors of channels.
 template <typename P, int V, int kRows>
 [[gnu::noinline]] void tile(const Block<P>& b, int64_t first) {
   typename P::Ints sums[kRows * V];
-  for (int v = 0; v < V; ++v) {
-    const auto bias = P::load_ints(b.bias + v * P::kLanes);
-#pragma GCC unroll 32
-    for (int r = 0; r < kRows; ++r) sums[r * V + v] = bias;
-  }
+  unroll<kRows * V>(LOWBIT_EACH(i) { sums[i] = P::load_ints(b.bias + i % V * P::kLanes); });
   const typename P::Element* a = b.a + first * b.a_stride;
   const int8_t* w = b.weights;
   const int64_t stride = b.a_stride;
-#pragma GCC unroll 2
-  for (int64_t k = 0; k < b.groups_of_depth; ++k, a += P::kGroup, w += V * P::kLanes * P::kGroup) {
+  for (int64_t k = b.groups_of_depth; k > 0; --k, a += P::kGroup, w += V * P::kLanes * P::kGroup) {
     typename P::Weights weights[V];
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) weights[v] = P::load_weights(w + v * P::kLanes * P::kGroup);
-#pragma GCC unroll 32
-    for (int r = 0; r < kRows; ++r) {
+    unroll<V>(LOWBIT_EACH(v) { weights[v] = P::load_weights(w + v * P::kLanes * P::kGroup); });
+    unroll<kRows>(LOWBIT_EACH(r) {
       const auto x = P::broadcast(a + r * stride);
-#pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sums[r * V + v] = P::dot(sums[r * V + v], x, weights[v]);
-    }
+      unroll<V>(LOWBIT_EACH(v) { P::dot(sums[r * V + v], x, weights[v]); });
+    });
   }
-  char* y = b.y + first * b.y_stride;
-  const QOutput& out = *b.finish.out;
-  if (out.type == Code::u8 || out.type == Code::s8) {
-    const int64_t other_stride = out.residual ? out.residual->other_stride : 0;
-    const uint8_t* from = b.other + first * other_stride;
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; r += 4 / V) {
-      typename P::Ints four[4];
-      uint8_t* to[4];
-      const uint8_t* other[4];
-      const int rows = kRows - r < 4 / V ? kRows - r : 4 / V;
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const int row = r + i / V < kRows ? r + i / V : kRows - 1;
-        four[i] = sums[row * V + i % V];
-        to[i / V] = reinterpret_cast<uint8_t*>(y) + row * b.y_stride;
-        other[i / V] = from + row * other_stride;
-      }
-      finish_bytes<P, V>(b.finish, four, rows, to, other);
-    }
+  if (code_bytes(b.finish.out->type) == 1) {
+    finish_tile<P, V, kRows>(b, first, sums);
     return;
   }
   alignas(64) int32_t stored[kRows * V * P::kLanes];
-  for (int i = 0; i < kRows * V; ++i) P::store_ints(stored + i * P::kLanes, sums[i]);
-  for (int r = 0; r < kRows; ++r) finish_wide<P>(b.finish, V, stored + r * V * P::kLanes, y + r * b.y_stride);
+  unroll<kRows * V>(LOWBIT_EACH(i) { P::store_ints(stored + i * P::kLanes, sums[i]); });
+  for (int r = 0; r < kRows; ++r)
+    finish_wide<P::kLanes>(b.finish, V, stored + r * V * P::kLanes, b.y + (first + r) * b.y_stride);
 }
 
 /// All rows of a chunk against one block.
@@ -250,13 +229,11 @@ void rows_of_block(const Block<P>& b, int64_t rows) {
   for (; r < rows; ++r) tile<P, V, 1>(b, r);
 }
 
-/// Rows may be read where they lie: one tap, whole pixels in order, the bytes as the kernel multiplies them. Elements
-/// behind a pixel that complete the last group of the depth meet weights of 0.
+/// Rows may be read where they lie: the bytes as the kernel multiplies them. Elements behind a pixel that complete the
+/// last group of the depth meet weights of 0.
 template <typename P>
 [[gnu::always_inline]] inline bool rows_lie_ready(const QLayerShape& s, Code input) {
-  return sizeof(typename P::Element) == 1 && input_shift<P>(input) == 0 && s.kernel_h == 1 && s.kernel_w == 1 &&
-         s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 && s.pad_left == 0 && s.out_height == s.height &&
-         s.out_width == s.width;
+  return sizeof(typename P::Element) == 1 && input_shift<P>(input) == 0 && lies_in_order(s);
 }
 
 template <typename P>
@@ -295,7 +272,10 @@ void tiles_run(const QLayerCall& call) noexcept {
   Block<P> b = {};
   b.groups_of_depth = depth / P::kGroup;
   b.y_stride = call.output_stride * static_cast<int64_t>(code_bytes(call.out.type));
+  FinishVectors vectors;
+  make_finish_vectors(call.out, vectors);
   b.finish.out = &call.out;
+  b.finish.vectors = &vectors;
   b.finish.small = header.factors_small != 0;
   for (int64_t c = call.channel_begin; c < call.channel_end;) {
     const int64_t g = c / s.group_out(), c_end = smaller(call.channel_end, (g + 1) * s.group_out());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
 #include "lowbit/methods/activation_system.h"
+#include "lowbit/methods/body_weights.h"
 #include "lowbit/methods/weight_fit.h"
 #include "lowbit/observe/range.h"
 
@@ -28,8 +30,14 @@ constexpr double kMaxBiasCode = 1073741824.0;
 class Annotator {
  public:
   Annotator(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
-            std::vector<std::string>& notes)
-      : graph_(graph), recipe_(recipe), placement_(placement), statistics_(statistics), notes_(notes), index_(graph) {}
+            std::vector<std::string>& notes, ThreadPool* threads)
+      : graph_(graph),
+        recipe_(recipe),
+        placement_(placement),
+        statistics_(statistics),
+        notes_(notes),
+        threads_(threads),
+        index_(graph) {}
 
   void run() {
     for (size_t v = 0; v < graph_.values.size(); ++v)
@@ -154,7 +162,10 @@ class Annotator {
     // Decided once for a constant, unless integer arithmetic asks for parameters of its own.
     if (graph_.value(id).quantization && plan.role != NodeRole::anchor) return;
     const Tensor weight = original_of(id);
-    Quantization quantization = fit_weight(recipe_, plan.settings, slot, weight);
+    Quantization quantization;
+    quantization.format = parse_number_format(*plan.settings.weights);
+    quantization.granularity = slot_granularity(*plan.settings.granularity, slot);
+    fit_params(node, weight, quantization);
     if (plan.role == NodeRole::anchor) make_bias_fit(node, weight, quantization);
     const bool tied = graph_.value(id).quantization && !(*graph_.value(id).quantization == quantization);
     ValueId target = id;
@@ -184,23 +195,37 @@ class Annotator {
     });
   }
 
+  void fit_params(const Node& node, const Tensor& weight, Quantization& quantization) {
+    std::vector<float> importance;
+    if (recipe_.weight_range == "weighted") {
+      importance = weight_importance(graph_, node, weight, statistics_);
+      if (importance.empty())
+        notes_.push_back(printable(node.name) +
+                         ": its input was not measured channel by channel, so all its weights count the same");
+    }
+    const FitOptions options{.rule = recipe_.weight_range == "minmax" ? FitRule::minmax : FitRule::mse,
+                             .threads = threads_};
+    quantization.params = fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(),
+                                     importance, options);
+    quantization.origin = recipe_.weight_range == "minmax" ? "extremes of the weights"
+                          : importance.empty()             ? "least squared error of the weights"
+                                                           : "least error of the weights by the size of their inputs";
+  }
+
   /// |b| / (s_x * s_w) must fit 32 bits: otherwise s_w is raised, which costs resolution only in a channel whose
   /// weights are negligible beside its bias.
   void make_bias_fit(const Node& node, const Tensor& weight, Quantization& quantization) {
-    const Tensor* bias = graph_.constant(node.input(2));
-    const auto& input = graph_.value(node.inputs[0]).quantization;
-    if (!bias || !input || !quantization.linear() || bias->count() == 0) return;
+    if (!quantization.linear()) return;
     const int64_t channels = weight.dim(quantization.granularity.axis),
                   groups = static_cast<int64_t>(quantization.params.size()) / 2;
-    const Tensor values = bias->cast(DType::float64);
     if (groups != 1 && groups != channels) return;
     int64_t raised = 0;
-    for (int64_t c = 0; c < values.count(); ++c) {
-      float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : std::min(c, channels - 1)) * 2];
-      const double needed =
-          std::abs(values.data<double>()[c]) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
-      if (!(needed > scale)) continue;
-      scale = std::nextafter(static_cast<float>(needed), INFINITY);
+    for (int64_t c = 0; c < channels; ++c) {
+      float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : c) * 2];
+      const float needed = smallest_weight_scale(graph_, node, c);
+      // A scale that float32 cannot hold is left: then the bias does not fit, and the layer says so and stays float.
+      if (!(needed > scale) || !std::isfinite(needed)) continue;
+      scale = needed;
       ++raised;
     }
     if (raised > 0)
@@ -213,6 +238,7 @@ class Annotator {
   const Placement& placement_;
   const StatisticsSet* statistics_;
   std::vector<std::string>& notes_;
+  ThreadPool* threads_;
   GraphIndex index_;
   std::unordered_map<ValueId, Tensor> originals_;
 };
@@ -226,9 +252,19 @@ std::set<std::string> values_to_observe(const Graph& graph, const Placement& pla
   return names;
 }
 
+float smallest_weight_scale(const Graph& graph, const Node& node, int64_t channel) {
+  const Tensor* bias = graph.constant(node.input(2));
+  const auto& input = graph.value(node.inputs[0]).quantization;
+  if (!bias || !is_float(bias->dtype()) || bias->count() == 0 || !input || !input->linear() || input->dynamic) return 0;
+  const float value = to_float32(*bias).data<float>()[std::min(channel, bias->count() - 1)];
+  const double needed =
+      std::abs(static_cast<double>(value)) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
+  return needed > 0 ? std::nextafter(static_cast<float>(needed), INFINITY) : 0.0f;
+}
+
 void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
-              std::vector<std::string>& notes) {
-  Annotator(graph, recipe, placement, statistics, notes).run();
+              std::vector<std::string>& notes, ThreadPool* threads) {
+  Annotator(graph, recipe, placement, statistics, notes, threads).run();
 }
 
 }  // namespace lowbit

@@ -10,6 +10,8 @@
 namespace lowbit {
 namespace {
 
+constexpr int64_t kFloatBytes = 4;
+
 std::string annotation_text(const Graph& graph, ValueId id) {
   if (id == kNone) return "";
   const auto& quantization = graph.value(id).quantization;

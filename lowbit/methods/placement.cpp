@@ -33,6 +33,11 @@ Ability ability_of_op(const Node& node) {
       {"HardSigmoid", Ability::table},
       {"HardSwish", Ability::table},
       {"Elu", Ability::table},
+      {"Selu", Ability::table},
+      {"Celu", Ability::table},
+      {"Softsign", Ability::table},
+      {"Abs", Ability::table},
+      {"Neg", Ability::table},
       {"Gelu", Ability::table},
       {"Swish", Ability::table},
       {"Mish", Ability::table},
@@ -53,6 +58,8 @@ Ability ability_of_op(const Node& node) {
       {"Pad", Ability::movement},
       {"Resize", Ability::movement},
       {"Expand", Ability::movement},
+      {"Tile", Ability::movement},
+      {"Gather", Ability::movement},
       {"Identity", Ability::movement},
       {"Concat", Ability::concat},
   };
@@ -381,17 +388,12 @@ LayerSettings settings_of(const Recipe& recipe, const Node& node) {
   LayerSettings settings = {recipe.weights, recipe.activations, recipe.granularity, recipe.range};
   for (const LayerRule& rule : recipe.rules) {
     if (!matches(rule.match, node)) continue;
-    if (rule.settings.weights) {
-      settings.weights = rule.settings.weights;
-      const std::string_view own = *rule.settings.weights == "none"
-                                       ? std::string_view()
-                                       : parse_number_format(*rule.settings.weights).system->default_granularity;
-      if (!own.empty()) settings.granularity = std::string(own);
-    }
+    if (rule.settings.weights) settings.weights = rule.settings.weights;
     if (rule.settings.activations) settings.activations = rule.settings.activations;
     if (rule.settings.granularity) settings.granularity = rule.settings.granularity;
     if (rule.settings.range) settings.range = rule.settings.range;
   }
+  settings.granularity = settled_granularity(*settings.granularity, *settings.weights);
   return settings;
 }
 
@@ -404,6 +406,13 @@ std::string kept_weights_reason(const Recipe& recipe, const Node& node, const La
 bool matches(const std::string& selector, const Node& node) {
   if (selector.rfind("op:", 0) == 0) return glob_match(std::string_view(selector).substr(3), node.op);
   return glob_match(selector, node.name);
+}
+
+std::string settled_granularity(const std::string& granularity, const std::string& weights) {
+  if (granularity != "default") return granularity;
+  if (weights == "none" || weights.starts_with("auto:")) return "channel";
+  const std::string_view own = parse_number_format(weights).system->default_granularity;
+  return own.empty() ? "channel" : std::string(own);
 }
 
 Placement place(const Graph& graph, const Recipe& recipe, bool with_activations) {

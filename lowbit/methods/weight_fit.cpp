@@ -1,92 +1,87 @@
 #include "lowbit/methods/weight_fit.h"
 
-#include "lowbit/numbers/rounding.h"
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "lowbit/numbers/fit_data.h"
+#include "lowbit/numbers/widths.h"
 
 namespace lowbit {
 namespace {
 
-/// FNV-1a, so that equal layers do not get equal random numbers.
-uint64_t hash_of(const std::string& name) {
-  uint64_t hash = 14695981039346656037u;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return hash;
-}
-
-/// A graph with those around it.
-struct Scope {
-  Graph& graph;
-  const Scope* outer = nullptr;
-
-  /// The graph that owns the constant of a value, and its number there; nothing if it is no constant.
-  struct Place {
-    Graph* graph;
-    ValueId id;
-  };
-  std::optional<Place> constant(ValueId id) const {
-    if (id == kNone) return std::nullopt;
-    if (graph.constant(id)) return Place{&graph, id};
-    if (outer)
-      for (const auto& [outside, inside] : graph.captures)
-        if (inside == id) return outer->constant(outside);
-    return std::nullopt;
+/// Which input channel the elements of a weight multiply: channels of one group of outputs, and how often each repeats.
+struct InputChannels {
+  int64_t outputs = 1, per_group = 1, groups = 1, repeat = 1;
+  bool input_major = false;  ///< [in, out]
+  int64_t of(int64_t element) const {
+    if (input_major) return element / outputs;
+    const int64_t output = element / (per_group * repeat), input = element / repeat % per_group;
+    return output / (outputs / groups) * per_group + input;
   }
 };
 
-void annotate_node(const Scope& scope, const Node& node, const Recipe& recipe) {
-  const LayerSettings settings = settings_of(recipe, node);
-  if (!kept_weights_reason(recipe, node, settings).empty()) return;
-  const auto constant = [&](ValueId id) -> const Tensor* {
-    const auto place = scope.constant(id);
-    return place ? place->graph->constant(place->id) : nullptr;
-  };
-  for (const WeightSlot& slot : weight_slots(node, constant)) {
-    const Scope::Place place = *scope.constant(node.inputs[slot.input]);
-    Value& value = place.graph->value(place.id);
-    if (value.quantization) continue;
-    Quantization quantization = fit_weight(recipe, settings, slot, *value.constant);
-    value.constant = rounded_weight(recipe, quantization, value.name, *value.constant);
-    value.quantization = std::move(quantization);
+std::optional<InputChannels> input_channels(const Node& node, const Tensor& weight) {
+  InputChannels at;
+  if (node.is("Conv")) {
+    at.outputs = weight.dim(0);
+    at.per_group = weight.dim(1);
+    at.groups = std::max<int64_t>(node.attr_int("group", 1), 1);
+    for (int64_t d = 2; d < weight.rank(); ++d) at.repeat *= weight.dim(d);
+    return at.outputs > 0 && at.outputs % at.groups == 0 ? std::optional(at) : std::nullopt;
   }
-}
-
-void annotate_inside(const Scope& scope, const Recipe& recipe, bool inner) {
-  for (Node& node : scope.graph.nodes) {
-    if (inner) annotate_node(scope, node, recipe);
-    for (auto& [key, attribute] : node.attributes) {
-      auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute);
-      if (!body || !*body) continue;
-      *body = std::make_shared<Graph>(**body);
-      annotate_inside({**body, &scope}, recipe, /*inner=*/true);
-    }
-  }
+  if (weight.rank() != 2 || !(node.is("Gemm") || node.is("MatMul"))) return std::nullopt;
+  const bool output_major = node.is("Gemm") && node.attr_int("transB", 0) != 0;
+  at.outputs = weight.dim(output_major ? 0 : 1);
+  at.per_group = weight.dim(output_major ? 1 : 0);
+  at.input_major = !output_major;
+  return at;
 }
 
 }  // namespace
 
-Quantization fit_weight(const Recipe& recipe, const LayerSettings& settings, const WeightSlot& slot,
-                        const Tensor& weight) {
-  Quantization quantization;
-  quantization.format = parse_number_format(*settings.weights);
-  quantization.granularity = slot_granularity(*settings.granularity, slot);
-  FitOptions options;
-  options.rule = recipe.weight_range == "mse" ? FitRule::mse : FitRule::minmax;
-  quantization.params =
-      fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(), {}, options);
-  quantization.origin = recipe.weight_range == "mse" ? "least squared error of the weights" : "extremes of the weights";
-  return quantization;
+std::vector<float> weight_importance(const Graph& graph, const Node& node, const Tensor& weight,
+                                     const StatisticsSet* statistics) {
+  const auto at = input_channels(node, weight);
+  if (!statistics || !at || weight.count() == 0) return {};
+  const auto found = statistics->tensors.find(graph.value(node.inputs[0]).name);
+  if (found == statistics->tensors.end()) return {};
+  const auto& channels = found->second.channels;
+  if (static_cast<int64_t>(channels.size()) != at->per_group * at->groups) return {};
+  std::vector<double> squares;
+  double total = 0, least = std::numeric_limits<double>::infinity();
+  for (const TensorStatistics::Channel& channel : channels) {
+    squares.push_back(channel.count > 0 ? channel.sum_of_squares.value() / static_cast<double>(channel.count) : 0);
+    total += squares.back();
+    if (squares.back() > 0) least = std::min(least, squares.back());
+  }
+  if (!(total > 0) || !std::isfinite(total)) return {};
+  const double mean = total / static_cast<double>(squares.size());
+  for (double& value : squares) value = (value > 0 ? value : least) / mean;
+  std::vector<float> importance(static_cast<size_t>(weight.count()));
+  for (size_t i = 0; i < importance.size(); ++i)
+    importance[i] = static_cast<float>(squares[static_cast<size_t>(at->of(static_cast<int64_t>(i)))]);
+  return importance;
 }
 
-Tensor rounded_weight(const Recipe& recipe, const Quantization& quantization, const std::string& name,
-                      const Tensor& weight) {
-  Rounding rounding = parse_rounding(recipe.rounding);
-  if (rounding.kind == Rounding::Kind::nearest) return weight;
-  rounding.seed ^= hash_of(name);
-  Tensor codes = Tensor::uninitialized(DType::int32, weight.dims());
-  encode_groups_rounded(quantization.format, quantization.granularity, weight.dims(), quantization.params, rounding,
-                        weight.data<float>(), codes.mutable_data<int32_t>());
-  return decode_tensor(quantization, codes);
+double WeightFit::sqnr_db() const {
+  if (error == 0) return std::numeric_limits<double>::infinity();
+  return signal > 0 ? 10 * std::log10(signal / error) : -std::numeric_limits<double>::infinity();
 }
 
-void annotate_bodies(Graph& graph, const Recipe& recipe) { annotate_inside({graph}, recipe, /*inner=*/false); }
+WeightFit fit_weight(const NumberFormat& format, const Granularity& granularity, const Tensor& weight,
+                     std::span<const float> importance, FitRule rule, ThreadPool* threads) {
+  WeightFit result;
+  result.quantization.format = format;
+  result.quantization.granularity = granularity;
+  result.quantization.params = fit_groups(format, granularity, weight.dims(), weight.data<float>(), importance,
+                                          {.rule = rule, .threads = threads});
+  const Tensor decoded = fake_quantize(result.quantization, weight);
+  const FitData data{weight.values<float>(), importance};
+  result.error = squared_error(data, decoded.values<float>());
+  result.signal = squared_error(data, std::vector<float>(data.x.size()));
+  result.bits = stored_bits(format, granularity, weight.dims());
+  return result;
+}
 
 }  // namespace lowbit

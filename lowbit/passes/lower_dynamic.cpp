@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/packed_digits.h"
 
 namespace lowbit {
@@ -168,7 +169,7 @@ class DynamicLowering {
   std::optional<Weights> weights_of(const Node& node) {
     const Value& value = graph_.value(node.inputs[1]);
     const Quantization q = *value.quantization;
-    const Tensor weight = to_float32(*value.constant);
+    const Tensor weight = *value.constant;
     const std::string name = value.name;
     const bool conv = node.is("Conv"), turned = node.is("Gemm") && node.attr_int("transB", 0) != 0;
     if (!q.linear() || q.format.bits > 8 || (!conv && weight.rank() != 2)) return std::nullopt;
@@ -187,7 +188,7 @@ class DynamicLowering {
     }
     const bool any_zero = std::any_of(zeros.begin(), zeros.end(), [](int32_t z) { return z != 0; });
     if (conv && any_zero && zeros.size() > 1) return std::nullopt;  // engines take one zero point there
-    Tensor codes = encode_tensor(q, weight);
+    Tensor codes = weight_codes(graph_.value(node.inputs[1])).cast(DType::int32);
     if (turned) codes = transposed(codes);
     if (!conv) result.column_sums = column_sums(codes, zeros);
     const bool is_signed = q.codes().min < 0;

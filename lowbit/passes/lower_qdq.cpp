@@ -9,6 +9,7 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/lower_dynamic.h"
 
 namespace lowbit {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/code_matrix.h"
 #include "lowbit/passes/level_model.h"
 #include "lowbit/passes/packed_digits.h"
@@ -34,11 +35,15 @@ class WeightWriter {
         options_(options),
         name_(graph_.value(id).name),
         q_(*graph_.value(id).quantization),
-        values_(to_float32(*graph_.value(id).constant)),
-        codes_(encode_tensor(q_, values_)),
+        values_(weight_values(graph_.value(id))),
+        codes_(weight_codes(graph_.value(id)).cast(DType::int32)),
         layout_(code_layout(q_.granularity, values_.dims())),
         each_(static_cast<size_t>(q_.format.system->param_count(q_.format))) {
-    values_ = decode_tensor(q_, codes_);
+    if (codes_.dims() != values_.dims())
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("ONNX files cannot say {}, whose codes stand for vectors (write a .lbq file)",
+                              to_string(q_.format)),
+                  printable(name_));
   }
 
   std::optional<WeightHint> write() {

@@ -7,6 +7,7 @@
 
 #include "lowbit/base/checked.h"
 #include "lowbit/base/threads.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/broadcast.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
@@ -181,7 +182,7 @@ class WeightRaiser {
       return false;
     }
     Value& value = graph_.value(id);
-    value.constant = *values;
+    value.constant = encode_tensor(q, *values).cast(code_dtype(q));
     value.quantization = std::move(q);
     value.dtype = DType::float32;
     value.shape = to_shape(values->dims());

@@ -1,5 +1,6 @@
 #include <set>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/dynamic_input.h"
@@ -31,19 +32,20 @@ std::vector<Tensor> run_control(const Graph& lone, const std::vector<ValueId>& r
   return Evaluator(lone, threads).run_ordered(inputs);
 }
 
-/// Annotated constants as the values that their codes stand for, in bodies too: the evaluator knows no annotations.
-void decode_constants(Graph& graph) {
-  for (Value& value : graph.values) {
-    if (!value.constant || !value.quantization || value.quantization->dynamic) continue;
-    value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
-    value.quantization.reset();
+/// Annotated constants inside bodies as the values that their codes stand for: the evaluator knows no annotations.
+/// Bodies are shared between copies of a graph, so the node gets its own.
+void decode_bodies(Node& node) {
+  for (auto& [key, attribute] : node.attributes) {
+    auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute);
+    if (!body || !*body) continue;
+    *body = std::make_shared<Graph>(**body);
+    for (Value& value : (*body)->values) {
+      if (!is_annotated_constant(value)) continue;
+      value.constant = weight_values(value);
+      value.quantization.reset();
+    }
+    for (Node& inner : (*body)->nodes) decode_bodies(inner);
   }
-  for (Node& node : graph.nodes)
-    for (auto& [key, attribute] : node.attributes)
-      if (auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body) {
-        *body = std::make_shared<Graph>(**body);
-        decode_constants(**body);
-      }
 }
 
 /// The step of If, Loop, Scan.
@@ -52,13 +54,13 @@ Step make_control_step(const Graph& graph, int32_t n) {
   Step step;
   step.nodes = {n};
   step.info.kernel = "float (has subgraphs)";
-  std::set<ValueId> read;
+  std::set<ValueId> read, constants;
+  const auto reads = [&](ValueId id) { (graph.constant(id) ? constants : read).insert(id); };
   for (ValueId id : node.inputs)
-    if (id != kNone && !graph.constant(id)) read.insert(id);
+    if (id != kNone) reads(id);
   for (const auto& [key, attribute] : node.attributes)
     if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute))
-      for (const auto& [outer, inner] : (*body)->captures)
-        if (!graph.constant(outer)) read.insert(outer);
+      for (const auto& [outer, inner] : (*body)->captures) reads(outer);
   step.inputs.assign(read.begin(), read.end());
   for (ValueId id : node.outputs)
     if (id != kNone) step.outputs.push_back(id);
@@ -67,7 +69,11 @@ Step make_control_step(const Graph& graph, int32_t n) {
   lone->nodes = {node};
   lone->inputs = step.inputs;
   lone->outputs = step.outputs;
-  decode_constants(*lone);
+  for (ValueId id : constants) {
+    Value& value = lone->value(id);
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
+  }
+  decode_bodies(lone->nodes[0]);
   step.run = [&graph, lone, read = step.inputs, made = step.outputs](Frame& frame) {
     std::vector<Tensor> values;
     for (ValueId id : read) values.push_back(float_value(graph, id, frame.at(id)));
@@ -96,9 +102,7 @@ Step make_float_step(const Graph& graph, int32_t n, std::string why) {
       step.inputs.push_back(id);
       continue;
     }
-    const auto& quantization = graph.value(id).quantization;
-    (*constants)[i] =
-        quantization && !quantization->dynamic ? fake_quantize(*quantization, to_float32(*constant)) : *constant;
+    (*constants)[i] = is_annotated_constant(graph.value(id)) ? weight_values(graph.value(id)) : *constant;
   }
   for (ValueId id : node.outputs)
     if (id != kNone) step.outputs.push_back(id);

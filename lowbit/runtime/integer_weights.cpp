@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/numbers/linear.h"
 
 namespace lowbit {
@@ -74,13 +75,15 @@ bool linear_fits(const Quantization& q, size_t groups) {
 
 }  // namespace
 
-std::optional<IntegerWeights> integer_weights(const Quantization& q, const Tensor& weight) {
+std::optional<IntegerWeights> integer_weights(const Value& weight) {
+  if (!weight.constant || !weight.quantization) return std::nullopt;
+  const Quantization& q = *weight.quantization;
   const auto each = static_cast<size_t>(q.format.system->param_count(q.format));
   const size_t groups = each == 0 ? 0 : q.params.size() / each;
   if (q.dynamic || groups == 0) return std::nullopt;
   if (q.linear()) {
     if (!linear_fits(q, groups)) return std::nullopt;
-    return linear_weights(q, encode_tensor(q, weight), groups);
+    return linear_weights(q, weight_codes(weight).cast(DType::int32), groups);
   }
   std::vector<Multiples> multiples;
   IntegerWeights result;
@@ -92,7 +95,8 @@ std::optional<IntegerWeights> integer_weights(const Quantization& q, const Tenso
     result.scales.push_back(static_cast<float>(scale));
     multiples.push_back(std::move(*found));
   }
-  const Tensor codes = encode_tensor(q, weight);
+  const Tensor codes = weight_codes(weight).cast(DType::int32);
+  if (codes.dims() != weight.constant->dims()) return std::nullopt;  // vectors, not elements, have codes
   const int32_t lowest = q.codes().min;
   result.values.resize(static_cast<size_t>(codes.count()));
   for_each_group(q.granularity, codes.dims(), [&](int64_t group, std::span<const Run> runs) {

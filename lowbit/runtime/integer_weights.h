@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "lowbit/core/quantization.h"
+#include "lowbit/core/graph.h"
 
 namespace lowbit {
 
@@ -19,7 +19,8 @@ struct IntegerWeights {
 };
 
 /// Nothing if a level is no multiple of the smallest one, or an integer does not fit 16 bits.
-std::optional<IntegerWeights> integer_weights(const Quantization& quantization, const Tensor& weight);
+/// `weight`: an annotated constant.
+std::optional<IntegerWeights> integer_weights(const Value& weight);
 
 /// A weight as up to two signed powers of two: x * w = sum of sign * (x << shift).
 struct ShiftTerm {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/kernels/gemm_i16.h"
 
 namespace lowbit {
@@ -40,18 +41,20 @@ std::vector<int64_t> permuted_offsets(const Dims& dims, const std::vector<int64_
 bool pack_weights(const IntegerWeights& weights, const Granularity& granularity, const Dims& dims,
                   const WeightOrder& order, IntegerLayer& layer, std::vector<float>& scales) {
   const std::vector<int32_t> groups = group_of_elements(granularity, dims);
-  const std::vector<int64_t> offsets = permuted_offsets(dims, order.perm);
-  layer.weights.resize(offsets.size());
+  const bool in_order = std::is_sorted(order.perm.begin(), order.perm.end());
+  const std::vector<int64_t> offsets = in_order ? std::vector<int64_t>() : permuted_offsets(dims, order.perm);
+  layer.weights.resize(weights.values.size());
   scales.resize(static_cast<size_t>(layer.channels));
   for (int64_t c = 0; c < layer.channels; ++c)
     for (int64_t i = 0; i < layer.k; ++i) {
-      const auto at = static_cast<size_t>(offsets[static_cast<size_t>(c * layer.k + i)]);
+      const auto position = static_cast<size_t>(c * layer.k + i);
+      const auto at = in_order ? position : static_cast<size_t>(offsets[position]);
       const float scale = weights.scales[static_cast<size_t>(groups[at])];
       if (i == 0)
         scales[static_cast<size_t>(c)] = scale;
       else if (scales[static_cast<size_t>(c)] != scale)
         return false;
-      layer.weights[static_cast<size_t>(c * layer.k + i)] = weights.values[at];
+      layer.weights[position] = weights.values[at];
     }
   return true;
 }
@@ -119,7 +122,7 @@ std::optional<IntegerLayer> make_weight_layer(const LowerContext& context, const
   if (!weight) return why = "its weights are not constant", std::nullopt;
   const auto& w = context.graph.value(node.inputs[1]).quantization;
   if (!w) return why = "its weights have no annotation", std::nullopt;
-  const auto integers = integer_weights(*w, to_float32(*weight));
+  const auto integers = integer_weights(context.graph.value(node.inputs[1]));
   if (!integers) return why = "its weights are no integers times a scale", std::nullopt;
   IntegerLayer layer;
   layer.channels = 1;
@@ -147,12 +150,12 @@ std::optional<IntegerLayer> make_integer_layer(const LowerContext& context, cons
   IntegerLayer& layer = *made;
   layer.input_zero_point = input.zero_point;
   const std::vector<float>& weight_scales = layer.weight_scales;
+  const Graph& graph = context.graph;
   const Tensor* bias_values = nullptr;
-  if (bias != kNone && !(bias_values = context.graph.constant(bias)))
-    return why = "its bias is not constant", std::nullopt;
+  if (bias != kNone && !(bias_values = graph.constant(bias))) return why = "its bias is not constant", std::nullopt;
   for (float s : weight_scales) layer.scales.push_back(static_cast<double>(s) * static_cast<double>(input.scale));
   if (bias_values) {
-    const Tensor b = bias_values->cast(DType::float64);
+    const Tensor b = unrounded_values(graph.value(bias)).cast(DType::float64);
     if (b.count() != layer.channels && b.count() != 1)
       return why = "its bias has another length than its channels", std::nullopt;
     for (int64_t c = 0; c < layer.channels; ++c) {

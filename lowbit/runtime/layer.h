@@ -14,7 +14,7 @@ namespace lowbit {
 /// Weights as a matrix [channels][k] of codes minus zero points, rows in the order of output channels.
 struct IntegerLayer {
   int64_t channels = 0, k = 0;
-  std::vector<int16_t> weights;      ///< channels x k
+  std::vector<int16_t> weights;      ///< channels x k; empty once they are packed
   std::vector<int32_t> bias;         ///< B[c], empty if there is none
   std::vector<float> weight_scales;  ///< s_w[c]
   ShiftRows shifts;                  ///< the weights as powers of two, where their system is made of them; else empty

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "lowbit/methods/annotate.h"
-#include "lowbit/methods/weight_fit.h"
+#include "lowbit/methods/body_weights.h"
 #include "tests/support/graph_builder.h"
 
 namespace lowbit {
@@ -155,8 +155,10 @@ TEST(WeightSlots, WeightsInsideSubgraphsAreLowBitAndTheSourceIsLeftAlone) {
 TEST(WeightSlots, StochasticRoundingKeepsTheCodesThatItDrew) {
   const Tensor weight = random_tensor({64, 64}, 3);
   Recipe recipe = weights_only("int4");
-  const LayerSettings settings = {"int4", "none", "channel", "minmax"};
-  const Quantization q = fit_weight(recipe, settings, {1, 0, 0}, weight);
+  Quantization q;
+  q.format = parse_number_format("int4");
+  q.granularity = parse_granularity("channel");
+  q.params = fit_groups(q.format, q.granularity, weight.dims(), weight.data<float>(), {}, {});
   recipe.rounding = "stochastic:7";
   const Tensor drawn = rounded_weight(recipe, q, "w", weight);
   EXPECT_TRUE(identical(fake_quantize(q, drawn), drawn)) << "the values encode to the codes that were drawn";

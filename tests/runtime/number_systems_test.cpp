@@ -172,7 +172,7 @@ TEST(NumberSystems, DynamicInputsFollowTheDefinitionBitForBit) {
         const Ran ran = run(layer.b.graph, x);
         EXPECT_TRUE(ran.step.integer) << ran.step.kernel;
         const Value& w = layer.b.graph.value(layer.w);
-        const auto integers = integer_weights(*w.quantization, *w.constant);
+        const auto integers = integer_weights(w);
         std::vector<float> scales;
         std::vector<int32_t> codes;
         for (int64_t r = 0; r < (by_row ? 2 : 1); ++r) {

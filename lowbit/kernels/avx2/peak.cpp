@@ -6,21 +6,23 @@
 namespace lowbit::kernels::avx2 {
 namespace {
 
+#define LOWBIT_STEP(n) "vpmaddwd %%ymm13, %%ymm12, %%ymm14\n\tvpaddd %%ymm14, %%ymm" #n ", %%ymm" #n "\n\t"
+
 int32_t run(int64_t rounds) noexcept {
-  __m256i sums[12];
-  for (__m256i& sum : sums) sum = _mm256_setzero_si256();
-  __m256i x = _mm256_set1_epi16(static_cast<int16_t>(rounds));
-  const __m256i w = _mm256_set1_epi16(3);
-  for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) {
-      asm volatile("" : "+x"(x), "+x"(sums[j]));  // x counts as changed: each product is computed
-      sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(x, w));
-    }
-  }
-  __m256i all = sums[0];
-  for (int j = 1; j < 12; ++j) all = _mm256_add_epi32(all, sums[j]);
-  return _mm256_extract_epi32(all, 0);
+  int32_t result = 0;
+  asm volatile(
+      "vpxor %%ymm0, %%ymm0, %%ymm0\n\t"
+      "1:\n\t"  // the other registers hold anything: integer instructions take the same time
+      LOWBIT_STEP(0) LOWBIT_STEP(1) LOWBIT_STEP(2) LOWBIT_STEP(3) LOWBIT_STEP(4) LOWBIT_STEP(5)
+      LOWBIT_STEP(6) LOWBIT_STEP(7) LOWBIT_STEP(8) LOWBIT_STEP(9) LOWBIT_STEP(10) LOWBIT_STEP(11)
+      "dec %0\n\t"
+      "jnz 1b\n\t"
+      "vmovd %%xmm0, %1\n\t"
+      : "+r"(rounds), "=r"(result)
+      :
+      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+        "xmm14");
+  return result;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "lowbit/kernels/avx2/vectors.h"
 #include "lowbit/kernels/qlayer.h"
+#include "lowbit/kernels/qlayer_depthwise.h"
 #include "lowbit/kernels/qlayer_tiles.h"
 
 namespace lowbit::kernels::avx2 {
@@ -25,7 +26,12 @@ struct Pairs : Vectors {
     __builtin_memcpy(&pair, from, sizeof(pair));
     return _mm256_set1_epi32(pair);
   }
-  static Ints dot(Ints sum, __m256i x, Weights w) { return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w)); }
+  /// Adds products of pairs. As assembly, because the compiler otherwise gathers all products of a step before it adds
+  /// them, which takes more registers than there are.
+  [[gnu::always_inline]] static void dot(Ints& sum, __m256i x, Weights w) {
+    __m256i product;
+    asm volatile("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(x), "x"(w));
+  }
 
   static bool copy_mode(Code input) { return input == Code::s8; }
   /// Widens n codes; writes up to 15 elements more.
@@ -41,10 +47,35 @@ struct Pairs : Vectors {
   }
 };
 
+/// Depthwise: two taps side by side, widened.
+struct TapPairs : Vectors {
+  using Weight = int16_t;
+  static constexpr int kTaps = 2;
+  static constexpr Code kMultiplies = Code::u8;
+
+  static Ints load_weights(const int16_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static Ints spread_weights(const int16_t* from) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static void interleave(const Bytes* taps, Ints* x) {
+    const __m256i none = _mm256_setzero_si256();
+    const __m256i low = _mm256_unpacklo_epi8(taps[0], taps[1]), high = _mm256_unpackhi_epi8(taps[0], taps[1]);
+    x[0] = _mm256_unpacklo_epi8(low, none);
+    x[1] = _mm256_unpackhi_epi8(low, none);
+    x[2] = _mm256_unpacklo_epi8(high, none);
+    x[3] = _mm256_unpackhi_epi8(high, none);
+  }
+  [[gnu::always_inline]] static void dot(Ints& sum, Ints x, Ints w) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+  }
+};
+
 }  // namespace
 
-extern const QLayerKernel qlayer_kernel;
-const QLayerKernel qlayer_kernel =
-    tiles_kernel<Pairs>("qlayer-avx2", "register tiles, vpmaddwd on widened codes", Isa::avx2);
+extern const QLayerKernel qlayer_kernels[2];
+const QLayerKernel qlayer_kernels[2] = {
+    depthwise_kernel<TapPairs>("depthwise-avx2", "depthwise, pairs of taps by vpmaddwd", Isa::avx2),
+    tiles_kernel<Pairs>("qlayer-avx2", "register tiles, vpmaddwd on widened codes", Isa::avx2),
+};
 
 }  // namespace lowbit::kernels::avx2

@@ -20,6 +20,7 @@ struct Vectors {
   static Floats load_floats(const float* from) { return _mm256_loadu_ps(from); }
   static Floats splat(float x) { return _mm256_set1_ps(x); }
   static Bytes splat_bytes(uint8_t x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+  static Ints load_words(const int16_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
   static Ints splat_words(int16_t x) { return _mm256_set1_epi16(x); }
 
   static Floats to_floats(Ints x) { return _mm256_cvtepi32_ps(x); }
@@ -99,6 +100,47 @@ struct Vectors {
                                            reinterpret_cast<const double*>(row(r + 1))));
     };
     return order_lanes<V>(_mm256_inserti128_si256(_mm256_castsi128_si256(pair(0)), pair(2), 1));
+  }
+
+  // 32 channels of one pixel, or 16 of two, one in each 128-bit part.
+  static Ints spread_ints(const int32_t* from) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static Floats spread_floats(const float* from) { return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(from)); }
+  static Bytes load_block(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static Bytes gather_parts(const uint8_t* const* from) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from[0]))),
+                                   _mm_loadu_si128(reinterpret_cast<const __m128i*>(from[1])), 1);
+  }
+  static Bytes load_parts(const uint8_t* from, int64_t stride, int count) {
+    const uint8_t* rows[2] = {from, count > 1 ? from + stride : from};
+    return gather_parts(rows);
+  }
+  [[gnu::always_inline]] static void store_block(Bytes x, uint8_t* to, int64_t n) {
+    if (n == 4 * kLanes) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x);
+      return;
+    }
+    alignas(32) uint8_t bytes[32];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), x);
+    for (int64_t i = 0; i < n; ++i) to[i] = bytes[i];
+  }
+  [[gnu::always_inline]] static void store_parts(Bytes x, uint8_t* to, int64_t stride, int count, int64_t n) {
+    const __m128i low = _mm256_castsi256_si128(x), high = _mm256_extracti128_si256(x, 1);
+    if (n == 16) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), low);
+      if (count > 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + stride), high);
+      return;
+    }
+    if (n == 8) {
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to), low);
+      if (count > 1) _mm_storel_epi64(reinterpret_cast<__m128i*>(to + stride), high);
+      return;
+    }
+    alignas(32) uint8_t bytes[32];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), x);
+    for (int r = 0; r < count; ++r)
+      for (int64_t i = 0; i < n; ++i) to[r * stride + i] = bytes[r * 16 + i];
   }
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/kernels/gemm_i16.h"
 #include "lowbit/ops/convolution.h"
 #include "lowbit/runtime/dynamic_input.h"
@@ -19,7 +20,8 @@ constexpr int64_t kDirectChannels = 4;
 
 DType output_dtype(const IntegerLayer& layer) { return layer.output ? code_dtype(*layer.output) : DType::float32; }
 
-std::vector<std::vector<int16_t>> pack_groups(const IntegerLayer& layer, int64_t groups) {
+/// Takes the weights out of the layer: one copy of them is enough.
+std::vector<std::vector<int16_t>> pack_groups(IntegerLayer& layer, int64_t groups) {
   const int64_t per_group = layer.channels / groups;
   std::vector<std::vector<int16_t>> packed(static_cast<size_t>(groups));
   for (int64_t g = 0; g < groups; ++g) {
@@ -27,6 +29,7 @@ std::vector<std::vector<int16_t>> pack_groups(const IntegerLayer& layer, int64_t
     kernels::gemm_pack(layer.weights.data() + g * per_group * layer.k, per_group, layer.k, layer.k,
                        packed[static_cast<size_t>(g)].data());
   }
+  layer.weights = {};
   return packed;
 }
 
@@ -245,7 +248,7 @@ Step finish_dynamic(const LowerContext& context, int32_t n, ValueId bias, int64_
   DynamicStep<Made> dynamic{
       std::move(made), *context.graph.value(node.inputs[0]).quantization, {}, channel_axis_from_end};
   if (bias != kNone) {
-    const Tensor values = to_float32(*context.graph.constant(bias));
+    const Tensor values = to_float32(unrounded_values(context.graph.value(bias)));
     dynamic.bias.assign(values.values<float>().begin(), values.values<float>().end());
   }
   describe_layer(dynamic.made.layer, dynamic.input, *context.graph.value(node.inputs[1]).quantization, node.op,
