@@ -204,7 +204,10 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
   describe_model(options, outcome);
-  outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads);
+  outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads, lower_options(options));
+  if (options.simulate)
+    outcome.result.notes.push_back(
+        "simulated: the weights are float32 numbers with the quantized values, so the file is not smaller");
   if (!options.save_recipe.empty()) write_file(options.save_recipe, to_toml(outcome.result.recipe));
   if (eval_data) evaluate_both(options, line, model, *eval_data, threads, outcome);
   if (!options.report.empty()) {
@@ -239,7 +242,7 @@ int run_quantize(const Arguments& rest) {
       planned.result.samples = recipe.samples;
     }
     describe_model(options, planned);
-    print_plan(line, model, plan, predicted_file_bytes(planned.result.model, options.output));
+    print_plan(line, model, plan, predicted_file_bytes(planned.result.model, options.output, lower_options(options)));
     return enough_coverage(options, plan) ? 0 : 1;
   }
   check_model_output(options.output);

@@ -38,7 +38,9 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
   app.add_option("--weights", options.weights,
                  "Number system of the weights (default int8); auto:N: the best for each layer, N bits on average")
       ->type_name("SYSTEM");
-  app.add_option("--activations", options.activations, "Number system of the activations (default uint8), or none")
+  app.add_option("--activations", options.activations,
+                 "Number system of the activations (default uint8); dynamic:uint8 or dynamic-token:uint8: ranges found "
+                 "at inference; none")
       ->type_name("SYSTEM");
   app.add_option("--granularity", options.granularity,
                  "Of the weights: tensor, channel, group:N or block:RxC (default: the system's own, else channel)")
@@ -72,6 +74,11 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
       ->type_name("N")
       ->check(CLI::PositiveNumber);
   app.add_option("--report", options.report, "Write a report of what happened")->type_name("FILE.html");
+  app.add_flag("--simulate", options.simulate,
+               "Write float weights that hold the quantized values (a file as large as before)");
+  app.add_option("--opset", options.opset, "Newest ONNX opset that the file may need, 17 to 25 (default 21)")
+      ->type_name("N")
+      ->check(CLI::Range(17, 25));
   app.add_flag("--dry-run", options.dry_run, "Print the plan with predicted bytes; write nothing");
   app.add_flag("--allow-nonfinite", options.allow_nonfinite, "Accept NaN and infinity in weights");
   app.add_option("--max-drop", options.max_drop, "Automatic mode (not in this version)")->type_name("X");
@@ -84,8 +91,8 @@ void check_options(const QuantizeOptions& options) {
   refuse_later("--max-size", options.max_size);
   refuse_later("--max-latency", options.max_latency);
   if (options.data.given()) return;
-  if (options.activations && *options.activations != "none")
-    refuse("--activations needs calibration data (give --data, or --activations none)");
+  if (options.activations && *options.activations != "none" && !options.activations->starts_with("dynamic"))
+    refuse("--activations needs calibration data (give --data, --activations none or dynamic:uint8)");
   if (options.samples) refuse("--samples needs calibration data (give --data)");
   if (!options.data.slice.empty() || options.data.limit)
     refuse("--slice and --limit need calibration data (give --data)");
@@ -115,6 +122,13 @@ Recipe make_recipe(const QuantizeOptions& options) {
   // Methods that the user asked for are not dropped silently.
   const bool default_methods = options.methods.empty() && options.recipe_file.empty();
   return options.data.given() ? recipe : without_data(std::move(recipe), default_methods);
+}
+
+LowerOptions lower_options(const QuantizeOptions& options) {
+  LowerOptions lower;
+  lower.simulate = options.simulate;
+  lower.max_opset = options.opset.value_or(lower.max_opset);
+  return lower;
 }
 
 DataFlags calibration_flags(const QuantizeOptions& options) {

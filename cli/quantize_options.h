@@ -7,6 +7,7 @@
 
 #include "cli/command_line.h"
 #include "cli/data_flags.h"
+#include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"
 
 namespace lowbit::cli {
@@ -23,7 +24,8 @@ struct QuantizeOptions {
   std::optional<uint64_t> seed;
   std::optional<double> require_coverage;
   std::optional<std::string> max_drop, max_size, max_latency;  ///< of the automatic mode, which this version lacks
-  bool dry_run = false, allow_nonfinite = false;
+  bool dry_run = false, allow_nonfinite = false, simulate = false;
+  std::optional<int64_t> opset;
 };
 
 void add_quantize_options(CommandLine& line, QuantizeOptions& options);
@@ -33,6 +35,9 @@ void check_options(const QuantizeOptions& options);
 
 /// The recipe file, or the default, with the options on top; checked. Without data, activations stay float.
 Recipe make_recipe(const QuantizeOptions& options);
+
+/// How annotations are written to ONNX files.
+LowerOptions lower_options(const QuantizeOptions& options);
 
 /// The data to calibrate on: --data. Labels belong to --eval-data if there are any.
 DataFlags calibration_flags(const QuantizeOptions& options);

@@ -7,7 +7,7 @@
 #include "lowbit/base/hash.h"
 #include "lowbit/formats/lbq/lbq.h"
 #include "lowbit/passes/lower_qdq.h"
-#include "lowbit/passes/raise_qdq.h"
+#include "lowbit/passes/raise_weights.h"
 
 namespace lowbit {
 namespace {
@@ -37,9 +37,9 @@ std::string stored_recipe(const std::string& path) { return stored_text(path, lb
 Model convert_model(const std::string& input, const std::string& output, WriteOptions options) {
   Model model = load_model(input);
   if (format_to_write(output).keeps_annotations)
-    raise_qdq(model.graph);
+    raise_model(model);
   else if (has_annotations(model.graph))
-    model.graph = lower_qdq(model.graph);
+    model = lower_model(model);
   save_model(model, output, options);
   return load_model(output);
 }

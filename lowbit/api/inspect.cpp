@@ -7,7 +7,7 @@
 #include "lowbit/eval/metrics.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/ops/op.h"
-#include "lowbit/passes/raise_qdq.h"
+#include "lowbit/passes/raise_weights.h"
 
 namespace lowbit {
 namespace {
@@ -120,8 +120,9 @@ Inspection inspect_file(const std::string& path, bool with_weight_statistics, bo
   Inspection inspection;
   inspection.model = load_model(path, allow_nonfinite);
   count_operators(inspection.model.graph, inspection);
-  Graph annotated = inspection.model.graph;
-  raise_qdq(annotated);
+  Model raised = inspection.model;
+  raise_model(raised);
+  const Graph& annotated = raised.graph;
   count_number_systems(annotated, inspection);
   inspection.weights = summarize_weights(annotated);
   inspection.container = container_contents(path);

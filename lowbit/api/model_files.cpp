@@ -18,7 +18,7 @@
 #include "lowbit/ops/op.h"
 #include "lowbit/passes/fold_constants.h"
 #include "lowbit/passes/lower_qdq.h"
-#include "lowbit/passes/raise_qdq.h"
+#include "lowbit/passes/raise_weights.h"
 
 namespace lowbit {
 namespace {
@@ -140,15 +140,13 @@ class CountingSink : public ByteSink {
 
 }  // namespace
 
-std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path) {
+std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path, const LowerOptions& lower) {
   const FileFormat& format = format_to_write(path);
   CountingSink sink;
   WriteOptions options;
   options.external_data_above_bytes = INT64_MAX;
   try {
-    Model lowered = model;
-    if (!format.keeps_annotations) lowered.graph = lower_qdq(model.graph);
-    format.write(lowered, sink, options);
+    format.write(format.keeps_annotations ? model : lower_model(model, lower), sink, options);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::unsupported) throw;
     return std::nullopt;
@@ -160,7 +158,7 @@ Model open_model(const std::string& path, bool allow_nonfinite) {
   Model model = load_model(path, allow_nonfinite);
   try {
     if (!allow_nonfinite) check_small_weights(model.graph);
-    raise_qdq(model.graph);
+    raise_model(model);
     infer_shapes(model.graph);
   } catch (const Error& error) {
     const std::string where = error.where().empty() ? path : path + ": " + error.where();
@@ -169,17 +167,11 @@ Model open_model(const std::string& path, bool allow_nonfinite) {
   return model;
 }
 
-int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads) {
+int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads, const LowerOptions& options) {
   // One thing after the other, so that no two of them are in memory at once.
   const std::optional<Trial> trial = try_run(model.graph, threads);
   return_freed_memory();
-  if (format_to_write(path).keeps_annotations) {
-    save_model(model, path);
-  } else {
-    Model lowered = model;
-    lowered.graph = lower_qdq(model.graph);
-    save_model(lowered, path);
-  }
+  save_model(format_to_write(path).keeps_annotations ? model : lower_model(model, options), path);
   return_freed_memory();
   try {
     Model read = open_model(path, /*allow_nonfinite=*/true);

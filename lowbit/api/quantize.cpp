@@ -12,6 +12,7 @@
 #include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
 #include "lowbit/core/weights.h"
+#include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/annotate.h"
 #include "lowbit/methods/defaults.h"
 #include "lowbit/methods/weight_choice.h"
@@ -166,10 +167,14 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
 
 /// Activations that calibration would annotate, with parameters that take as many bytes as the real ones.
 void add_placeholders(Graph& graph, const Placement& placement, const Recipe& recipe) {
-  const NumberFormat format = parse_number_format(recipe.activations == "none" ? "uint8" : recipe.activations);
+  const NumberFormat format =
+      parse_activation_system(recipe.activations == "none" ? "uint8" : recipe.activations).format;
+  Quantization placeholder{format, {}, {}, "minmax over 256 samples"};
+  placeholder.params.assign(static_cast<size_t>(format.system->param_count(format)), 0.0f);
+  if (!placeholder.params.empty()) placeholder.params[0] = 1;
   for (size_t v = 0; v < placement.quantized.size(); ++v)
     if (placement.quantized[v] && !graph.values[v].quantization && !graph.values[v].constant)
-      graph.values[v].quantization = linear_quantization(format, {1, 0}, "minmax over 256 samples");
+      graph.values[v].quantization = placeholder;
   graph.remove_dead();
 }
 
@@ -227,7 +232,7 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& wanted_r
                         .notes = &result.notes};
   apply_methods(graph, methods, MethodStage::annotated, context);
   graph.remove_dead();
-  result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr);
+  result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr, &float_graph);
   add_notes(result, result.notes);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return result;
@@ -252,7 +257,9 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
   std::map<std::string, size_t> by_name;
   for (size_t n = 0; n < prepared.graph.nodes.size(); ++n) by_name[prepared.graph.nodes[n].name] = n;
   for (LayerDecision& layer : coverage.layers) {
-    const size_t n = by_name[layer.name];
+    const auto found = by_name.find(layer.name);
+    if (found == by_name.end()) continue;  // inside a subgraph
+    const size_t n = found->second;
     const ValueId result = prepared.graph.nodes[n].output();
     if (result != kNone && placement.quantized[static_cast<size_t>(result)])
       layer.activations = *placement.nodes[n].settings.activations + "/tensor";
@@ -264,13 +271,27 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
   return coverage;
 }
 
-Model dequantize(const Model& model) {
-  Model result = model;
-  for (Value& value : result.graph.values) {
+namespace {
+
+void dequantize_graph(Graph& graph) {
+  for (Value& value : graph.values) {
     if (!value.quantization) continue;
     if (is_annotated_constant(value)) value.constant = weight_values(value);
     value.quantization.reset();
   }
+  for (Node& node : graph.nodes)
+    for (auto& [key, attribute] : node.attributes)
+      if (auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body) {
+        *body = std::make_shared<Graph>(**body);  // copies of a graph share their bodies
+        dequantize_graph(**body);
+      }
+}
+
+}  // namespace
+
+Model dequantize(const Model& model) {
+  Model result = model;
+  dequantize_graph(result.graph);
   return result;
 }
 

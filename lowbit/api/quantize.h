@@ -11,6 +11,7 @@
 #include "lowbit/methods/method.h"
 #include "lowbit/methods/recipe.h"
 #include "lowbit/observe/statistics.h"
+#include "lowbit/passes/lower_weights.h"
 
 namespace lowbit {
 
@@ -38,7 +39,8 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
 
 /// Bytes that the model would take in a file of this name, without writing it (ONNX: external data included). Nothing
 /// if the format cannot say it.
-std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path);
+std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path,
+                                            const LowerOptions& options = {});
 
 /// Loads any model file: reads, folds QDQ/QOperator form into annotations, infers shapes.
 Model open_model(const std::string& path, bool allow_nonfinite = false);
@@ -46,7 +48,8 @@ Model open_model(const std::string& path, bool allow_nonfinite = false);
 /// Writes an annotated model in the form that the extension of `path` asks for (.onnx: QDQ; .lbq: as it is), reads the
 /// file back and runs it once before returning; a file that does not read back is removed again (Error{internal}).
 /// Returns the bytes written.
-int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads);
+int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads,
+                       const LowerOptions& options = {});
 
 /// Float model with the values of the low-bit one: annotations removed, weights decoded.
 Model dequantize(const Model& model);

@@ -6,6 +6,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/method.h"
 #include "lowbit/methods/weight_choice.h"
 #include "lowbit/numbers/granularity.h"
@@ -25,6 +26,15 @@ void check_number_system(const std::string& name, const char* key) {
     parse_number_format(name);
   } catch (const Error& error) {
     refuse(fmt::format("not available in this version: {}", error.what()), key);
+  }
+}
+
+void check_activations(const std::string& name) {
+  if (name == "none") return;
+  try {
+    parse_activation_system(name);
+  } catch (const Error& error) {
+    refuse(fmt::format("not available in this version: {}", error.what()), "activations");
   }
 }
 
@@ -48,7 +58,7 @@ void check_method(const std::string& text) {
 
 void check_settings(const LayerSettings& settings) {
   if (settings.weights) check_number_system(*settings.weights, "weights");
-  if (settings.activations) check_number_system(*settings.activations, "activations");
+  if (settings.activations) check_activations(*settings.activations);
   if (settings.granularity && *settings.granularity != "default") parse_granularity(*settings.granularity);
   if (settings.range) parse_range_rule(*settings.range);
 }
@@ -65,7 +75,7 @@ void check_recipe(const Recipe& recipe) {
 }
 
 Recipe without_data(Recipe recipe, bool drop_methods) {
-  recipe.activations = "none";
+  if (recipe.activations != "none" && !parse_activation_system(recipe.activations).dynamic) recipe.activations = "none";
   if (drop_methods)
     std::erase_if(recipe.methods,
                   [](const std::string& name) { return name == "default" || parse_method(name).method->needs_data; });

@@ -187,8 +187,13 @@ void check_labels(const std::vector<int64_t>& labels, int64_t samples, int64_t c
 }  // namespace
 
 bool is_low_bit(const Graph& graph) {
-  return std::any_of(graph.values.begin(), graph.values.end(),
-                     [](const Value& value) { return value.quantization.has_value(); });
+  const auto annotated = [](const Value& value) { return value.quantization.has_value(); };
+  if (std::any_of(graph.values.begin(), graph.values.end(), annotated)) return true;
+  for (const Node& node : graph.nodes)
+    for (const auto& [key, attribute] : node.attributes)
+      if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body && is_low_bit(**body))
+        return true;
+  return false;
 }
 
 NamedTensors bind_inputs(const Graph& graph, const Batch& batch) {

@@ -9,8 +9,9 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/methods/activation_system.h"
+#include "lowbit/methods/body_weights.h"
 #include "lowbit/methods/weight_fit.h"
-#include "lowbit/numbers/rounding.h"
 #include "lowbit/observe/range.h"
 
 namespace lowbit {
@@ -50,6 +51,7 @@ class Annotator {
       graph_.values[v].quantization = graph_.value(owner).quantization;
     }
     for (size_t n = 0; n < placement_.nodes.size(); ++n) annotate_constants(n);
+    annotate_bodies(graph_, recipe_);
   }
 
  private:
@@ -65,11 +67,11 @@ class Annotator {
     Value& value = graph_.value(id);
     const LayerSettings& settings = settings_for(id);
     const std::string& system = *settings.activations == "none" ? recipe_.activations : *settings.activations;
-    NumberFormat format = parse_number_format(system);
-    if (!is_linear(format))
-      throw Error(ErrorCode::bad_argument,
-                  fmt::format("activations cannot be {} in a static model (use intN or uintN)", system),
-                  "--activations");
+    const ActivationSystem wanted = parse_activation_system(system);
+    NumberFormat format = wanted.format;
+    if (wanted.dynamic) return annotate_dynamic(value, wanted);
+    // A symmetric range is a matter of scale; the lowest code is there, and engines use it.
+    if (is_linear(format)) format.narrow = false;
     const int32_t producer = index_.producer(id);
     std::optional<Range> range;
     if (producer >= 0) range = known_range(graph_.nodes[static_cast<size_t>(producer)]);
@@ -83,10 +85,25 @@ class Annotator {
             fmt::format("calibration never saw value '{}' (give --data, or keep its layer in float with --exclude)",
                         printable(value.name)));
       seen = &found->second;
-      range = choose_range(*seen, parse_range_rule(*settings.range), format);
+      range = choose_range(*seen, parse_range_rule(*settings.range),
+                           is_linear(format) ? format : parse_number_format("uint8"));
     }
-    format.asymmetric = choose_asymmetric(format, seen, *range);
-    value.quantization = linear_quantization(format, linear_params(format, range->low, range->high), range->origin);
+    if (is_linear(format)) {
+      format.asymmetric = choose_asymmetric(format, seen, *range);
+      value.quantization = linear_quantization(format, linear_params(format, range->low, range->high), range->origin);
+      return;
+    }
+    value.quantization = Quantization{format, {}, activation_params(format, *range), range->origin};
+  }
+
+  static void annotate_dynamic(Value& value, const ActivationSystem& system) {
+    Quantization quantization;
+    quantization.format = system.format;
+    quantization.dynamic = true;
+    // For dynamic activations a channel is a row along the last axis, a token.
+    if (system.by_row) quantization.granularity.kind = Granularity::Kind::channel;
+    quantization.origin = "found at inference";
+    value.quantization = std::move(quantization);
   }
 
   bool choose_asymmetric(NumberFormat format, const TensorStatistics* seen, const Range& range) const {
@@ -102,8 +119,13 @@ class Annotator {
 
   void annotate_constants(size_t n) {
     const NodePlan& plan = placement_.nodes[n];
-    if (plan.weight != kNone && (plan.role == NodeRole::anchor || plan.role == NodeRole::weights_only)) {
-      annotate_weight(n, plan);
+    if (plan.role == NodeRole::dynamic) {
+      // A static range, where another layer asked for one, is as good.
+      Value& input = graph_.value(graph_.nodes[n].inputs[0]);
+      if (!input.quantization) annotate_dynamic(input, parse_activation_system(*plan.settings.activations));
+    }
+    if (plan.role == NodeRole::anchor || plan.role == NodeRole::weights_only || plan.role == NodeRole::dynamic) {
+      for (const WeightSlot& slot : plan.weights) annotate_weight(n, plan, slot);
       return;
     }
     if (plan.role != NodeRole::integer && plan.role != NodeRole::concat) return;
@@ -125,7 +147,8 @@ class Annotator {
       graph_.value(node.inputs[i]).quantization = graph_.value(node.outputs[0]).quantization;
       return;
     }
-    NumberFormat format = parse_number_format(recipe_.activations);
+    NumberFormat format = parse_activation_system(recipe_.activations).format;
+    if (!is_linear(format)) return;
     format.asymmetric = true;
     const auto [low, high] = std::minmax_element(constant->values<float>().begin(), constant->values<float>().end());
     if (low == constant->values<float>().end()) return;
@@ -133,40 +156,43 @@ class Annotator {
         format, linear_params(format, std::min(*low, 0.f), std::max(*high, 0.f)), "constant operand");
   }
 
-  void annotate_weight(size_t n, const NodePlan& plan) {
+  void annotate_weight(size_t n, const NodePlan& plan, const WeightSlot& slot) {
     Node& node = graph_.nodes[n];
-    const Tensor weight = *graph_.constant(plan.weight);
+    const ValueId id = node.inputs[slot.input];
+    // Decided once for a constant, unless integer arithmetic asks for parameters of its own.
+    if (graph_.value(id).quantization && plan.role != NodeRole::anchor) return;
+    const Tensor weight = original_of(id);
     Quantization quantization;
     quantization.format = parse_number_format(*plan.settings.weights);
-    quantization.granularity = parse_granularity(*plan.settings.granularity);
-    quantization.granularity.axis = plan.channel_axis;
+    quantization.granularity = slot_granularity(*plan.settings.granularity, slot);
     fit_params(node, weight, quantization);
     if (plan.role == NodeRole::anchor) make_bias_fit(node, weight, quantization);
-    const Tensor rounded = round_weight(weight, plan.weight, quantization);
-    Value& value = graph_.value(plan.weight);
-    if (value.quantization && !(*value.quantization == quantization)) {
-      // Tied weights whose layers need different parameters: a constant of its own for this one.
-      std::replace(node.inputs.begin(), node.inputs.end(), plan.weight,
-                   graph_.add_constant(value.name + "_" + node.name, rounded));
-      graph_.value(node.inputs[1]).quantization = std::move(quantization);
-      return;
+    const bool tied = graph_.value(id).quantization && !(*graph_.value(id).quantization == quantization);
+    ValueId target = id;
+    if (tied || kept_elsewhere(id)) {
+      // Tied weights whose layers need different parameters, or one of which stays float: a constant of its own.
+      target = graph_.add_constant(graph_.value(id).name + "_" + node.name, weight);
+      node.inputs[slot.input] = target;
     }
-    value.constant = rounded;
-    value.quantization = std::move(quantization);
+    graph_.value(target).constant = rounded_weight(recipe_, quantization, graph_.value(target).name, weight);
+    graph_.value(target).quantization = std::move(quantization);
   }
 
-  /// The weight itself if its codes are the nearest ones, else the values of the codes that the recipe's rounding
-  /// draws.
-  Tensor round_weight(const Tensor& weight, ValueId id, const Quantization& quantization) const {
-    Rounding rounding = parse_rounding(recipe_.rounding);
-    if (rounding.kind == Rounding::Kind::nearest) return weight;
-    // Tensors must not share their random numbers.
-    constexpr uint64_t kStride = 0x9e3779b97f4a7c15u;
-    rounding.seed += kStride * static_cast<uint64_t>(id + 1);
-    Tensor codes = Tensor::uninitialized(DType::int32, weight.dims());
-    encode_groups_rounded(quantization.format, quantization.granularity, weight.dims(), quantization.params, rounding,
-                          weight.data<float>(), codes.mutable_data<int32_t>());
-    return decode_tensor(quantization, codes);
+  /// The values of a constant before it was rounded for another reader.
+  Tensor original_of(ValueId id) {
+    const auto [found, fresh] = originals_.try_emplace(id, *graph_.constant(id));
+    return found->second;
+  }
+
+  /// A layer that the user wants in float reads the constant too.
+  bool kept_elsewhere(ValueId id) const {
+    if (static_cast<size_t>(id) >= index_.uses.size()) return false;
+    const auto& readers = index_.readers(id);
+    return std::any_of(readers.begin(), readers.end(), [&](const Graph::Use& use) {
+      const NodePlan& plan = placement_.nodes[static_cast<size_t>(use.node)];
+      return plan.role == NodeRole::floating && !plan.reason.empty() && use.position >= 0 &&
+             (plan.reason == "excluded" || plan.reason == "not included" || plan.reason == "its weights stay float");
+    });
   }
 
   void fit_params(const Node& node, const Tensor& weight, Quantization& quantization) {
@@ -214,6 +240,7 @@ class Annotator {
   std::vector<std::string>& notes_;
   ThreadPool* threads_;
   GraphIndex index_;
+  std::unordered_map<ValueId, Tensor> originals_;
 };
 
 }  // namespace

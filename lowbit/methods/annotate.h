@@ -26,7 +26,8 @@ void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, co
 float smallest_weight_scale(const Graph& graph, const Node& node, int64_t channel);
 
 /// The ledger: every node, low-bit or kept and why. `original`: the network as it came (sizes); multiply-adds are for
-/// one sample.
-Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics);
+/// one sample. `float_graph` (may be null): the graph before it was annotated, to measure the weights' errors against.
+Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics,
+                     const Graph* float_graph = nullptr);
 
 }  // namespace lowbit

@@ -19,7 +19,10 @@ std::string annotation_text(const Graph& graph, ValueId id) {
     return is_float(graph.value(id).dtype) || graph.value(id).dtype == DType::undefined
                ? "float32"
                : std::string(dtype_name(graph.value(id).dtype));
-  return to_string(quantization->format) + "/" + to_string(quantization->granularity);
+  const bool by_row = quantization->granularity.kind == Granularity::Kind::channel;
+  const char* dynamic = by_row ? "dynamic-token" : "dynamic";
+  return to_string(quantization->format) + "/" +
+         (quantization->dynamic ? dynamic : to_string(quantization->granularity));
 }
 
 /// Shapes for one sample, by value; absent where inference cannot tell.
@@ -50,21 +53,9 @@ int64_t macs_of(const Graph& graph, const Node& node, const std::vector<std::opt
   return multiply_adds(graph, node, dims_of(node.inputs), dims_of(node.outputs));
 }
 
-/// Bytes of the float constants inside the subgraphs of a node; they are not looked into, so they stay as they are.
-int64_t subgraph_weight_bytes(const Node& node) {
-  int64_t total = 0;
-  for (const auto& [key, attribute] : node.attributes)
-    if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute)) {
-      for (const Value& value : (*body)->values)
-        if (value.constant && is_float(value.constant->dtype()))
-          total += static_cast<int64_t>(value.constant->byte_size());
-      for (const Node& inner : (*body)->nodes) total += subgraph_weight_bytes(inner);
-    }
-  return total;
-}
-
-TensorError weight_error(const Quantization& quantization, const Tensor& weight) {
-  const Tensor decoded = fake_quantize(quantization, weight);
+/// weight: the float values; stored: the annotated constant's.
+TensorError weight_error(const Quantization& quantization, const Tensor& weight, const Tensor& stored) {
+  const Tensor decoded = fake_quantize(quantization, stored);
   TensorError error;
   double signal = 0, noise = 0, dot = 0, other = 0;
   for (int64_t i = 0; i < weight.count(); ++i) {
@@ -81,13 +72,56 @@ TensorError weight_error(const Quantization& quantization, const Tensor& weight)
   return error;
 }
 
+/// Bytes as float, of all weights and of those that became low-bit.
+struct WeightBytes {
+  int64_t all = 0, low = 0;
+};
+
+void add_weight(const Value& value, LayerDecision& decision, WeightBytes& bytes) {
+  const Dims& dims = value.constant->dims();
+  const int64_t as_float =
+      value.quantization ? element_count(dims) * 4 : static_cast<int64_t>(value.constant->byte_size());
+  decision.float_weight_bytes += as_float;
+  decision.weight_bytes += value.quantization ? (storage_bits(*value.quantization, dims) + 7) / 8 : as_float;
+  if (value.quantization) bytes.low += as_float;
+  bytes.all += as_float;
+}
+
+/// The layers with weights inside a subgraph. Their multiply-adds depend on what runs, so none are counted.
+void describe_body(const Graph& body, std::vector<LayerDecision>& layers, WeightBytes& bytes) {
+  for (const Node& node : body.nodes) {
+    LayerDecision decision;
+    decision.name = node.name;
+    decision.op = node.full_op();
+    for (ValueId id : node.inputs) {
+      if (id == kNone || !body.constant(id)) continue;
+      const Value& value = body.value(id);
+      if (!is_float(value.constant->dtype()) && !value.quantization) continue;
+      add_weight(value, decision, bytes);
+      if (value.quantization && decision.weights.empty()) decision.weights = annotation_text(body, id);
+    }
+    if (decision.float_weight_bytes > 0) {
+      decision.low_bit = !decision.weights.empty();
+      if (!decision.low_bit) decision.weights = "float32";
+      decision.activations = "float32";
+      decision.reason = decision.low_bit ? "weights only: inside a subgraph" : "no low-bit weights, inside a subgraph";
+      layers.push_back(std::move(decision));
+    }
+    for (const auto& [key, attribute] : node.attributes)
+      if (const auto* inner = std::get_if<std::shared_ptr<Graph>>(&attribute); inner && *inner)
+        describe_body(**inner, layers, bytes);
+  }
+}
+
 }  // namespace
 
-Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics) {
+Coverage coverage_of(const Graph& graph, const Placement& placement, const StatisticsSet* statistics,
+                     const Graph* float_graph) {
   Coverage coverage;
   const auto shapes = sample_shapes(graph);
   const GraphIndex index(graph);
-  int64_t macs = 0, low_macs = 0, bytes = 0, low_bytes = 0;
+  int64_t macs = 0, low_macs = 0;
+  WeightBytes bytes;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
     const NodePlan& plan = placement.nodes[n];
@@ -100,7 +134,8 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
     decision.reason = plan.reason;
     decision.macs = macs_of(graph, node, shapes);
     decision.activations = annotation_text(graph, node.output());
-    const bool computes = plan.role == NodeRole::anchor || plan.role == NodeRole::integer;
+    const bool computes =
+        plan.role == NodeRole::anchor || plan.role == NodeRole::integer || plan.role == NodeRole::dynamic;
     if (computes && decision.activations == "float32") {
       // Rounded behind the activation that is fused into it, or not at all: then say what it reads.
       const int32_t next = only_reader(graph, index, node.output());
@@ -114,24 +149,24 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Tensor* constant = graph.constant(node.inputs[i]);
-      const auto& quantization = graph.value(node.inputs[i]).quantization;
-      if (!constant || (!is_float(constant->dtype()) && !quantization)) continue;
-      const int64_t float_bytes =
-          is_float(constant->dtype()) ? static_cast<int64_t>(constant->byte_size()) : constant->count() * kFloatBytes;
-      decision.float_weight_bytes += float_bytes;
-      decision.weight_bytes += quantization ? (storage_bits(*quantization, constant->dims()) + 7) / 8 : float_bytes;
-      if (quantization) low_bytes += float_bytes;
-      bytes += float_bytes;
-      if (node.inputs[i] != plan.weight && !(i == 1 && op && op->kind == OpKind::compute)) continue;
-      decision.weights = annotation_text(graph, node.inputs[i]);
-      if (quantization && constant->dtype() == DType::float32)
-        decision.weight_error = weight_error(*quantization, *constant);
+      if (!constant || (!is_float(constant->dtype()) && !graph.value(node.inputs[i]).quantization)) continue;
+      const Value& value = graph.value(node.inputs[i]);
+      add_weight(value, decision, bytes);
+      const bool weight = std::any_of(plan.weights.begin(), plan.weights.end(),
+                                      [&](const WeightSlot& slot) { return slot.input == i; });
+      if (!weight && !(i == 1 && op && op->kind == OpKind::compute)) continue;
+      if (decision.weights.empty()) decision.weights = annotation_text(graph, node.inputs[i]);
+      if (!value.quantization || constant->dtype() != DType::float32 || decision.weight_error.mse > 0) continue;
+      const Tensor* original = float_graph && n < float_graph->nodes.size()
+                                   ? float_graph->constant(float_graph->nodes[n].input(i))
+                                   : nullptr;
+      const bool same_shape = original && original->dtype() == DType::float32 && original->dims() == constant->dims();
+      decision.weight_error = weight_error(*value.quantization, same_shape ? *original : *constant, *constant);
     }
-    if (const int64_t inner = subgraph_weight_bytes(node); inner > 0) {
-      decision.float_weight_bytes += inner;
-      decision.weight_bytes += inner;
-      bytes += inner;
-    }
+    std::vector<LayerDecision> inner;
+    for (const auto& [key, attribute] : node.attributes)
+      if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body)
+        describe_body(**body, inner, bytes);
     if (statistics && node.output() != kNone) {
       const auto seen =
           statistics->tensors.find(graph.value(placement.parameters_of[static_cast<size_t>(node.outputs[0])]).name);
@@ -140,9 +175,10 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
     macs += decision.macs;
     if (decision.low_bit) low_macs += decision.macs;
     coverage.layers.push_back(std::move(decision));
+    coverage.layers.insert(coverage.layers.end(), inner.begin(), inner.end());
   }
   coverage.quantized_share_macs = macs > 0 ? static_cast<double>(low_macs) / static_cast<double>(macs) : 0;
-  coverage.quantized_share_bytes = bytes > 0 ? static_cast<double>(low_bytes) / static_cast<double>(bytes) : 0;
+  coverage.quantized_share_bytes = bytes.all > 0 ? static_cast<double>(bytes.low) / static_cast<double>(bytes.all) : 0;
   return coverage;
 }
 

@@ -8,6 +8,7 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/methods/activation_system.h"
 #include "lowbit/ops/op.h"
 
 namespace lowbit {
@@ -107,14 +108,28 @@ Ability ability(const Graph& graph, const Node& node, std::string& why) {
   return found;
 }
 
-/// The constant weight of an anchor and its output channel axis.
-void find_weight(const Graph& graph, const Node& node, NodePlan& plan) {
-  const ValueId id = node.input(1);
-  const Tensor* weight = graph.constant(id);
-  if (!weight || weight->dtype() != DType::float32 || weight->rank() < 2 || weight->count() == 0) return;
-  plan.weight = id;
-  if (node.is("Gemm") && !node.attr_int("transB", 0)) plan.channel_axis = 1;
-  if (node.is("MatMul")) plan.channel_axis = weight->rank() - 1;
+/// Nodes of a graph and of everything inside it.
+void collect_nodes(const Graph& graph, std::vector<const Node*>& nodes) {
+  for (const Node& node : graph.nodes) {
+    nodes.push_back(&node);
+    for (const auto& [key, attribute] : node.attributes)
+      if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body)
+        collect_nodes(**body, nodes);
+  }
+}
+
+bool is_dynamic(const std::string& activations) {
+  return activations != "none" && parse_activation_system(activations).dynamic;
+}
+
+/// Layers that can quantize their input at inference: a matrix or filters as the second operand.
+bool has_dynamic_form(const Graph& graph, const Node& node, const std::vector<WeightSlot>& slots) {
+  if (slots.empty() || slots[0].input != 1) return false;
+  return node.is("Conv") || graph.constant(node.inputs[1])->rank() == 2;
+}
+
+bool any_matches(const std::vector<std::string>& selectors, const Node& node) {
+  return std::any_of(selectors.begin(), selectors.end(), [&](const std::string& s) { return matches(s, node); });
 }
 
 class Placer {
@@ -122,7 +137,7 @@ class Placer {
   Placer(const Graph& graph, const Recipe& recipe, bool with_activations)
       : graph_(graph),
         recipe_(recipe),
-        with_activations_(with_activations && recipe.activations != "none"),
+        with_activations_((with_activations && recipe.activations != "none") || is_dynamic(recipe.activations)),
         index_(graph) {
     result_.nodes.resize(graph.nodes.size());
     result_.quantized.assign(graph.values.size(), 0);
@@ -147,12 +162,12 @@ class Placer {
 
  private:
   void check_selectors() const {
+    std::vector<const Node*> nodes;
+    collect_nodes(graph_, nodes);
     std::vector<std::string> names;
-    for (const Node& node : graph_.nodes) names.push_back(node.name);
+    for (const Node* node : nodes) names.push_back(node->name);
     const auto check = [&](const std::string& selector, std::string_view option) {
-      if (std::any_of(graph_.nodes.begin(), graph_.nodes.end(),
-                      [&](const Node& node) { return matches(selector, node); }))
-        return;
+      if (std::any_of(nodes.begin(), nodes.end(), [&](const Node* node) { return matches(selector, *node); })) return;
       throw Error(ErrorCode::bad_argument, fmt::format("{} '{}' matches no layer; {}", option, printable(selector, 100),
                                                        did_you_mean(selector, names)));
     };
@@ -164,40 +179,66 @@ class Placer {
   void begin_node(size_t n) {
     const Node& node = graph_.nodes[n];
     NodePlan& plan = result_.nodes[n];
-    plan.settings = {recipe_.weights, recipe_.activations, recipe_.granularity, recipe_.range};
-    for (const LayerRule& rule : recipe_.rules) {
-      if (!matches(rule.match, node)) continue;
-      if (rule.settings.weights) plan.settings.weights = rule.settings.weights;
-      if (rule.settings.activations) plan.settings.activations = rule.settings.activations;
-      if (rule.settings.granularity) plan.settings.granularity = rule.settings.granularity;
-      if (rule.settings.range) plan.settings.range = rule.settings.range;
-    }
-    plan.settings.granularity = settled_granularity(*plan.settings.granularity, *plan.settings.weights);
-    const auto selected = [&](const std::vector<std::string>& selectors) {
-      return std::any_of(selectors.begin(), selectors.end(), [&](const std::string& s) { return matches(s, node); });
-    };
-    if (selected(recipe_.exclude)) {
-      plan.reason = "excluded";
+    plan.settings = settings_of(recipe_, node);
+    const std::string kept = kept_weights_reason(recipe_, node, plan.settings);
+    if (kept == "excluded") {
+      plan.reason = kept;
       return;
     }
     abilities_[n] = ability(graph_, node, plan.reason);
-    if (abilities_[n] != Ability::anchor) return;
-    if (!recipe_.include.empty() && !selected(recipe_.include)) {
+    std::vector<WeightSlot> slots = weight_slots(graph_, node);
+    const bool computes = !slots.empty() || (kept == "not included" && abilities_[n] == Ability::anchor);
+    if (!kept.empty() && computes) {
       abilities_[n] = Ability::none;
-      plan.reason = "not included";
+      plan.reason = kept;
       return;
     }
-    find_weight(graph_, node, plan);
-    if (*plan.settings.weights == "none") plan.weight = kNone;
-    const bool has_constant = graph_.constant(node.input(1)) != nullptr;
-    const bool float_activations = !with_activations_ || *plan.settings.activations == "none";
-    if (float_activations || (has_constant && plan.weight == kNone)) {
-      abilities_[n] = Ability::none;
-      plan.role = plan.weight == kNone ? NodeRole::floating : NodeRole::weights_only;
-      plan.reason = float_activations
-                        ? (plan.weight == kNone ? "no constant weights" : "weights only: activations stay float")
-                        : "its weights stay float";
+    if (!slots.empty()) {
+      plan.weight = node.inputs[slots[0].input];
+      plan.channel_axis = slots[0].axis;
+      plan.weights = std::move(slots);
     }
+    settle_weights(n);
+  }
+
+  /// Integer arithmetic where the operator has it and activations are placed; otherwise low-bit weights in float
+  /// arithmetic.
+  void settle_weights(size_t n) {
+    const Node& node = graph_.nodes[n];
+    NodePlan& plan = result_.nodes[n];
+    const bool anchor = abilities_[n] == Ability::anchor;
+    if (with_activations_ && is_dynamic(*plan.settings.activations)) return settle_dynamic(n, anchor);
+    const bool float_activations = !with_activations_ || *plan.settings.activations == "none";
+    const bool usual_place = plan.weights.empty() || plan.weights[0].input == 1;
+    if (anchor && !float_activations && usual_place && (plan.weight != kNone || !graph_.constant(node.input(1))))
+      return;
+    if (plan.weights.empty()) {
+      if (!anchor) return;
+      plan.reason = float_activations ? "no constant weights" : "its weights stay float";
+      abilities_[n] = Ability::none;
+      return;
+    }
+    plan.role = NodeRole::weights_only;
+    plan.reason =
+        "weights only: " + (float_activations || plan.reason.empty() ? "activations stay float" : plan.reason);
+    // Codes of an embedding move through Gather as they are, but its table is a weight.
+    abilities_[n] = Ability::none;
+  }
+
+  /// Nothing but layers with weights computes in integers, between a quantization of their own and a float result.
+  void settle_dynamic(size_t n, bool anchor) {
+    NodePlan& plan = result_.nodes[n];
+    abilities_[n] = Ability::none;
+    if (plan.weights.empty()) {
+      if (plan.reason.empty()) plan.reason = "activations stay float between layers";
+      return;
+    }
+    const bool mixes_rows = graph_.nodes[n].is("Conv") && parse_activation_system(*plan.settings.activations).by_row;
+    const bool integers = anchor && !mixes_rows && has_dynamic_form(graph_, graph_.nodes[n], plan.weights);
+    plan.role = integers ? NodeRole::dynamic : NodeRole::weights_only;
+    if (mixes_rows) plan.reason = "a convolution mixes the rows of its input";
+    const std::string why = plan.reason.empty() ? "no form with activations quantized at inference" : plan.reason;
+    plan.reason = integers ? "" : "weights only: " + why;
   }
 
   /// useful_[v]: an anchor reads v, perhaps through operators with integer forms.
@@ -289,7 +330,7 @@ class Placer {
   void mark_values() {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
       const NodeRole role = result_.nodes[n].role;
-      if (role == NodeRole::floating || role == NodeRole::weights_only) continue;
+      if (role == NodeRole::floating || role == NodeRole::weights_only || role == NodeRole::dynamic) continue;
       const Node& node = graph_.nodes[n];
       for (size_t i = 0; i < node.inputs.size(); ++i)
         if (is_data_input(node, i) && !is_fused_away(node.inputs[i])) mark(node.inputs[i]);
@@ -342,6 +383,25 @@ class Placer {
 };
 
 }  // namespace
+
+LayerSettings settings_of(const Recipe& recipe, const Node& node) {
+  LayerSettings settings = {recipe.weights, recipe.activations, recipe.granularity, recipe.range};
+  for (const LayerRule& rule : recipe.rules) {
+    if (!matches(rule.match, node)) continue;
+    if (rule.settings.weights) settings.weights = rule.settings.weights;
+    if (rule.settings.activations) settings.activations = rule.settings.activations;
+    if (rule.settings.granularity) settings.granularity = rule.settings.granularity;
+    if (rule.settings.range) settings.range = rule.settings.range;
+  }
+  settings.granularity = settled_granularity(*settings.granularity, *settings.weights);
+  return settings;
+}
+
+std::string kept_weights_reason(const Recipe& recipe, const Node& node, const LayerSettings& settings) {
+  if (any_matches(recipe.exclude, node)) return "excluded";
+  if (!recipe.include.empty() && !any_matches(recipe.include, node)) return "not included";
+  return *settings.weights == "none" ? "its weights stay float" : "";
+}
 
 bool matches(const std::string& selector, const Node& node) {
   if (selector.rfind("op:", 0) == 0) return glob_match(std::string_view(selector).substr(3), node.op);

@@ -4,6 +4,7 @@
 //   - anchors are Conv, Gemm and MatMul; their float inputs are quantized
 //   - an operator with an integer form (element-wise, pooling, movement) joins if an anchor is behind it and something
 //   integer before it
+//   - constant weights of any operator (weight_slots.h) become low-bit even where the arithmetic stays float
 //   - what only reaches outputs, softmax or normalization stays float: the last layer gives its accumulator as it is
 //   (Conv excepted: engines
 //     run it in integers only if its result is quantized)
@@ -14,6 +15,7 @@
 
 #include "lowbit/core/graph.h"
 #include "lowbit/methods/recipe.h"
+#include "lowbit/methods/weight_slots.h"
 
 namespace lowbit {
 
@@ -25,14 +27,16 @@ enum class NodeRole : uint8_t {
   movement,      ///< moves codes: result has the parameters of its first input
   concat,        ///< moves codes of several inputs
   weights_only,  ///< float arithmetic with low-bit weights
+  dynamic,       ///< multiply-accumulates in integers, its input quantized at inference; the result is float
 };
 
 struct NodePlan {
   NodeRole role = NodeRole::floating;
-  std::string reason;        ///< why it stays float
-  LayerSettings settings;    ///< of this layer, all four set
-  ValueId weight = kNone;    ///< its constant weight, if it has one that can be low-bit
-  int64_t channel_axis = 0;  ///< of that weight
+  std::string reason;               ///< why it stays float
+  LayerSettings settings;           ///< of this layer, all four set
+  ValueId weight = kNone;           ///< its first constant weight, if it has one that can be low-bit
+  int64_t channel_axis = 0;         ///< of that weight
+  std::vector<WeightSlot> weights;  ///< all its constant weights that become low-bit
 };
 
 struct Placement {
@@ -52,5 +56,12 @@ std::string settled_granularity(const std::string& granularity, const std::strin
 
 /// The name and op of a node match a selector ("conv_*", "op:Conv").
 bool matches(const std::string& selector, const Node& node);
+
+/// The recipe's settings with those of the rules that match the node on top. A rule that names weights of a
+/// block-scaled form without a granularity gets that form's own.
+LayerSettings settings_of(const Recipe& recipe, const Node& node);
+/// Why the node's weights stay float whatever it computes: "excluded", "not included", "its weights stay float"; empty
+/// if they need not.
+std::string kept_weights_reason(const Recipe& recipe, const Node& node, const LayerSettings& settings);
 
 }  // namespace lowbit

@@ -10,13 +10,16 @@
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
 #include "lowbit/core/weights.h"
+#include "lowbit/passes/lower_dynamic.h"
 
 namespace lowbit {
 namespace {
 
-/// The ONNX type that holds the codes of a linear format; undefined if there is none.
+constexpr int64_t kNewestOpset = 25;
+
+/// The ONNX type that holds the codes of an activation; undefined if there is none.
 DType onnx_type(const NumberFormat& format) {
-  if (!is_linear(format)) return DType::undefined;
+  if (!is_linear(format)) return onnx_code_type(format, kNewestOpset);
   const CodeRange range = format.system->codes(format);
   const bool is_signed = range.min < 0;
   switch (format.bits) {
@@ -26,7 +29,7 @@ DType onnx_type(const NumberFormat& format) {
       return is_signed ? DType::int8 : DType::uint8;
     case 16:
       return is_signed ? DType::int16 : DType::uint16;
-    // A width without a type of its own is kept in the next wider one: the codes and so the values are the same.
+    // A width without a type of its own goes into the next wider one, behind a Clip to its range.
     case 2:
     case 3:
       return is_signed ? DType::int4 : DType::uint4;
@@ -37,13 +40,24 @@ DType onnx_type(const NumberFormat& format) {
   }
 }
 
+/// The type has codes that the format leaves out.
+bool type_is_wider(const NumberFormat& format) {
+  if (!is_linear(format)) return false;
+  const CodeRange range = format.system->codes(format);
+  return range.count() < int64_t{1} << dtype_bits(onnx_type(format));
+}
+
 class Lowering {
  public:
-  explicit Lowering(const Graph& source) : graph_(source) {}
+  Lowering(const Graph& source, const LowerOptions& options, std::vector<WeightHint>* hints)
+      : graph_(source), writer_(graph_, added_), options_(options), hints_(hints) {}
 
   Graph run() {
     check();
     const size_t value_count = graph_.values.size();
+    for (Node& node : graph_.nodes) lower_bodies(node);
+    lower_dynamic(writer_, options_);
+    drop_unread_constants();
     for (size_t n = 0; n < graph_.nodes.size(); ++n) lower_bias(n);
     for (size_t v = 0; v < value_count; ++v)
       if (graph_.values[v].quantization && graph_.values[v].constant) lower_constant(static_cast<ValueId>(v));
@@ -61,44 +75,38 @@ class Lowering {
     std::map<std::string, int> unsaid;
     for (const Value& value : graph_.values) {
       if (!value.quantization) continue;
-      const bool blocks = value.quantization->granularity.kind == Granularity::Kind::block;
-      if (value.quantization->dynamic || blocks || onnx_type(value.quantization->format) == DType::undefined)
-        ++unsaid[to_string(value.quantization->format) + "/" +
-                 (value.quantization->dynamic ? "dynamic" : to_string(value.quantization->granularity))];
+      if (value.constant) continue;
+      if (!value.quantization->dynamic && onnx_type(value.quantization->format) == DType::undefined)
+        ++unsaid[to_string(value.quantization->format) + "/" + to_string(value.quantization->granularity)];
     }
     if (unsaid.empty()) return;
     std::vector<std::string> parts;
     for (const auto& [what, count] : unsaid) parts.push_back(fmt::format("{} ({} tensors)", what, count));
-    throw Error(ErrorCode::unsupported, "QDQ ONNX files cannot say " + join(parts, ", ") +
-                                            " (use intN or uintN up to 16 bits at tensor or channel granularity)");
+    throw Error(ErrorCode::unsupported,
+                "ONNX files cannot say the activations " + join(parts, ", ") + " (use intN, uintN or fp8)");
   }
 
-  /// Scale and zero point constants of an annotation, of the shape that its granularity asks for.
-  std::pair<ValueId, ValueId> parameters(const Quantization& q, const std::string& name, const Dims& dims) {
-    const auto groups = static_cast<int64_t>(q.params.size()) / 2;
-    std::vector<float> scales;
-    std::vector<int32_t> zero_points;
-    for (int64_t g = 0; g < groups; ++g) {
-      scales.push_back(q.linear_at(g).scale);
-      zero_points.push_back(q.linear_at(g).zero_point);
+  /// Bodies are shared between copies of a graph, so this one gets its own.
+  void lower_bodies(Node& node) const {
+    for (auto& [key, attribute] : node.attributes)
+      if (auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute); body && *body)
+        *body = std::make_shared<Graph>(Lowering(**body, options_, hints_).run());
+  }
+
+  /// Scale and zero point constants of an activation.
+  std::pair<ValueId, ValueId> parameters(const Quantization& q, const std::string& name) {
+    const auto each = static_cast<size_t>(q.format.system->param_count(q.format));
+    std::vector<float> scales, zero_points;
+    for (size_t i = 0; i < q.params.size(); i += each) {
+      scales.push_back(q.params[i]);
+      zero_points.push_back(is_linear(q.format) ? q.params[i + 1] : 0.0f);
     }
-    Dims shape;
-    if (q.granularity.kind == Granularity::Kind::channel) shape = {groups};
-    if (q.granularity.kind == Granularity::Kind::group) shape = group_shape(q, dims, groups);
-    Tensor scale = Tensor::from(shape, scales), zero = Tensor::from(shape, zero_points).cast(onnx_type(q.format));
-    return {graph_.add_constant(name + "_scale", std::move(scale)),
+    const Dims shape =
+        q.granularity.kind == Granularity::Kind::tensor ? Dims{} : Dims{static_cast<int64_t>(scales.size())};
+    const DType type = onnx_type(q.format);
+    Tensor zero = is_linear(q.format) ? Tensor::from(shape, zero_points).cast(type) : Tensor(type, shape);
+    return {graph_.add_constant(name + "_scale", Tensor::from(shape, scales)),
             graph_.add_constant(name + "_zero_point", std::move(zero))};
-  }
-
-  /// Blocked parameters have the rank of the tensor: runs along the last axis, channels first. Others cannot be said.
-  static Dims group_shape(const Quantization& q, const Dims& dims, int64_t groups) {
-    const bool matrix = dims.size() == 2 && q.granularity.axis == 0 && dims[0] > 0 && groups % dims[0] == 0 &&
-                        dims[1] % q.granularity.size == 0;
-    if (!matrix)
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("QDQ ONNX files cannot say groups of {} of a tensor {} (use channel granularity)",
-                              q.granularity.size, dims_text(dims)));
-    return {dims[0], groups / dims[0]};
   }
 
   Node make_node(const char* op, const std::string& name, std::vector<ValueId> inputs, ValueId output,
@@ -109,22 +117,41 @@ class Lowering {
     node.inputs = std::move(inputs);
     node.outputs = {output};
     if (q.granularity.kind == Granularity::Kind::channel) node.attributes["axis"] = q.granularity.axis;
-    if (q.granularity.kind == Granularity::Kind::group) {
-      node.attributes["axis"] = int64_t{1};
-      node.attributes["block_size"] = q.granularity.size;
-    }
     return node;
   }
 
+  /// Weights that the integer layers took the codes of; nodes for them would be written for nobody.
+  void drop_unread_constants() {
+    std::vector<char> read(graph_.values.size(), 0);
+    const auto mark = [&](const Node& node) {
+      for (ValueId id : node.inputs)
+        if (id != kNone) read[static_cast<size_t>(id)] = 1;
+    };
+    for (const Node& node : added_) mark(node);
+    for (ValueId id : graph_.outputs) read[static_cast<size_t>(id)] = 1;
+    const auto uses = graph_.uses();
+    for (size_t v = 0; v < graph_.values.size(); ++v) {
+      Value& value = graph_.values[v];
+      if (!value.constant || !value.quantization || read[v] || !uses[v].empty()) continue;
+      value.constant.reset();
+      value.quantization.reset();
+    }
+  }
+
   void lower_constant(ValueId id) {
-    const Quantization q = *graph_.value(id).quantization;
-    const Tensor stored = weight_codes(graph_.value(id)).cast(onnx_type(q.format));
-    const std::string name = graph_.value(id).name;
-    const ValueId codes = graph_.add_constant(name + "_quantized", stored);
-    const auto [scale, zero_point] = parameters(q, name, stored.dims());
-    graph_.value(id).constant.reset();
-    graph_.value(id).quantization.reset();
-    added_.push_back(make_node("DequantizeLinear", name + "_DequantizeLinear", {codes, scale, zero_point}, id, q));
+    const auto hint = lower_weight(writer_, id, options_);
+    if (hint && hints_) hints_->push_back(*hint);
+  }
+
+  /// Limits of a format that the type of its codes does not have.
+  ValueId clipped(ValueId x, const Quantization& q, const std::string& name) {
+    if (!type_is_wider(q.format) || q.granularity.kind != Granularity::Kind::tensor) return x;
+    const CodeRange range = q.codes();
+    const ValueId low = graph_.add_constant(name + "_low", Tensor::scalar(linear_decode(range.min, q.linear_at(0))));
+    const ValueId high = graph_.add_constant(name + "_high", Tensor::scalar(linear_decode(range.max, q.linear_at(0))));
+    const ValueId result = graph_.add_value(name + "_clipped", DType::float32, graph_.value(x).shape);
+    added_.push_back(make_node("Clip", name + "_Clip", {x, low, high}, result, q));
+    return result;
   }
 
   /// One pair behind the value, read by everybody. A graph output keeps its name behind the pair, and so does a graph
@@ -135,11 +162,12 @@ class Lowering {
     const DType dtype = graph_.value(id).dtype;
     const std::optional<Shape> shape = graph_.value(id).shape;
     graph_.value(id).quantization.reset();
-    const auto [scale, zero_point] = parameters(q, name, {});
+    const auto [scale, zero_point] = parameters(q, name);
     const ValueId codes = graph_.add_value(name + "_quantized", onnx_type(q.format), shape);
     const ValueId result = graph_.add_value(name + "_dequantized", dtype, shape);
     graph_.replace_uses(id, result);
-    added_.push_back(make_node("QuantizeLinear", name + "_QuantizeLinear", {id, scale, zero_point}, codes, q));
+    const ValueId x = clipped(id, q, name);
+    added_.push_back(make_node("QuantizeLinear", name + "_QuantizeLinear", {x, scale, zero_point}, codes, q));
     added_.push_back(make_node("DequantizeLinear", name + "_DequantizeLinear", {codes, scale, zero_point}, result, q));
   }
 
@@ -180,10 +208,24 @@ class Lowering {
 
   Graph graph_;
   std::vector<Node> added_;
+  NodeWriter writer_;
+  LowerOptions options_;
+  std::vector<WeightHint>* hints_;
 };
 
 }  // namespace
 
-Graph lower_qdq(const Graph& graph) { return Lowering(graph).run(); }
+Graph lower_qdq(const Graph& graph, const LowerOptions& options, std::vector<WeightHint>* hints) {
+  return Lowering(graph, options, hints).run();
+}
+
+Model lower_model(const Model& model, const LowerOptions& options) {
+  Model lowered = model;
+  std::vector<WeightHint> hints;
+  lowered.graph = lower_qdq(model.graph, options, &hints);
+  std::erase_if(lowered.metadata, [](const auto& entry) { return entry.first == kWeightHintsKey; });
+  if (!hints.empty()) lowered.metadata.emplace_back(kWeightHintsKey, to_text(hints));
+  return lowered;
+}
 
 }  // namespace lowbit

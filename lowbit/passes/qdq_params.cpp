@@ -9,6 +9,10 @@ namespace lowbit {
 namespace {
 
 std::optional<NumberFormat> format_of(DType codes, bool zero_points) {
+  if (codes == DType::float8e4m3fn || codes == DType::float8e5m2) {
+    if (zero_points) return std::nullopt;
+    return parse_number_format(codes == DType::float8e5m2 ? "fp8-e5m2" : "fp8-e4m3");
+  }
   if (!is_integer(codes) || dtype_bits(codes) > 16) return std::nullopt;
   const char* stem = is_signed_integer(codes) ? "int" : "uint";
   NumberFormat format = parse_number_format(fmt::format("{}{}", stem, dtype_bits(codes)));
@@ -80,13 +84,15 @@ std::optional<Quantization> annotation_of(const Graph& graph, const Node& node, 
   }
   for (size_t g = 0; g < scales.size(); ++g) {
     result.params.push_back(scales[g]);
-    result.params.push_back(zeros[g]);
+    if (result.linear()) result.params.push_back(zeros[g]);
   }
   return result;
 }
 
 void narrow_if_unused(Quantization& quantization, const Tensor& codes) {
-  if (quantization.codes().min >= 0 || quantization.format.asymmetric || quantization.format.bits < 2) return;
+  if (!quantization.linear() || quantization.codes().min >= 0 || quantization.format.asymmetric ||
+      quantization.format.bits < 2)
+    return;
   const Tensor wide = codes.cast(DType::int32);
   const auto values = wide.values<int32_t>();
   const int32_t lowest = quantization.codes().min;

@@ -69,15 +69,21 @@ std::optional<Tensor> plain_decoded(const Graph& graph, const Node& node, const 
 
 bool raise_constant(Graph& graph, const Node& node) {
   const Tensor* codes = graph.constant(node.input(0));
-  if (!codes || !is_integer(codes->dtype())) return false;
+  const bool float8 = codes && (codes->dtype() == DType::float8e4m3fn || codes->dtype() == DType::float8e5m2);
+  if (!codes || (!is_integer(codes->dtype()) && !float8)) return false;
   const Shape shape = to_shape(codes->dims());
   Value& value = graph.value(node.output());
   if (auto quantization = annotation_of(graph, node, codes->dtype(), &shape)) {
-    const Tensor stored = *codes;
+    const Tensor stored = float8 ? codes->reinterpreted(DType::uint8) : *codes;
     narrow_if_unused(*quantization, stored);
+    if (float8) {
+      const Tensor decoded = decode_tensor(*quantization, stored.cast(DType::int32));
+      const auto all = decoded.values<float>();
+      if (!std::all_of(all.begin(), all.end(), [](float v) { return std::isfinite(v); })) return false;
+    }
     value.constant = stored.cast(code_dtype(*quantization));
     value.quantization = std::move(quantization);
-  } else if (auto decoded = plain_decoded(graph, node, *codes)) {
+  } else if (auto decoded = float8 ? std::nullopt : plain_decoded(graph, node, *codes)) {
     value.constant = std::move(*decoded);
   } else {
     return false;

@@ -21,8 +21,10 @@ Step lower_node(const LowerContext& context, int32_t n) {
   const auto row = node.domain.empty()
                        ? std::find_if(rows.begin(), rows.end(), [&](const StepRow& r) { return r.op == node.op; })
                        : rows.end();
-  const bool annotated =
-      std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return context.linear(id) != nullptr; });
+  const bool annotated = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) {
+    return id != kNone &&
+           (context.linear(id) || (graph.value(id).quantization && graph.value(id).quantization->dynamic));
+  });
   std::string why;
   std::optional<Step> step;
   if (annotated && row != rows.end())

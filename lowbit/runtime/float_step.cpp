@@ -3,6 +3,7 @@
 #include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
+#include "lowbit/runtime/dynamic_input.h"
 #include "lowbit/runtime/step.h"
 
 namespace lowbit {
@@ -31,6 +32,22 @@ std::vector<Tensor> run_control(const Graph& lone, const std::vector<ValueId>& r
   return Evaluator(lone, threads).run_ordered(inputs);
 }
 
+/// Annotated constants inside bodies as the values that their codes stand for: the evaluator knows no annotations.
+/// Bodies are shared between copies of a graph, so the node gets its own.
+void decode_bodies(Node& node) {
+  for (auto& [key, attribute] : node.attributes) {
+    auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute);
+    if (!body || !*body) continue;
+    *body = std::make_shared<Graph>(**body);
+    for (Value& value : (*body)->values) {
+      if (!is_annotated_constant(value)) continue;
+      value.constant = weight_values(value);
+      value.quantization.reset();
+    }
+    for (Node& inner : (*body)->nodes) decode_bodies(inner);
+  }
+}
+
 /// The step of If, Loop, Scan.
 Step make_control_step(const Graph& graph, int32_t n) {
   const Node& node = graph.nodes[static_cast<size_t>(n)];
@@ -56,6 +73,7 @@ Step make_control_step(const Graph& graph, int32_t n) {
     Value& value = lone->value(id);
     if (is_annotated_constant(value)) value.constant = weight_values(value);
   }
+  decode_bodies(lone->nodes[0]);
   step.run = [&graph, lone, read = step.inputs, made = step.outputs](Frame& frame) {
     std::vector<Tensor> values;
     for (ValueId id : read) values.push_back(float_value(graph, id, frame.at(id)));
@@ -88,7 +106,11 @@ Step make_float_step(const Graph& graph, int32_t n, std::string why) {
   }
   for (ValueId id : node.outputs)
     if (id != kNone) step.outputs.push_back(id);
-  step.run = [&graph, &node, constants](Frame& frame) {
+  // A layer without an integer form still sees its dynamic input rounded.
+  const bool layer = node.is("Conv") || node.is("Gemm") || node.is("MatMul");
+  const bool dynamic = layer && graph.constant(node.input(1)) && graph.value(node.inputs[0]).quantization &&
+                       graph.value(node.inputs[0]).quantization->dynamic && graph.value(node.inputs[1]).quantization;
+  step.run = [&graph, &node, constants, dynamic](Frame& frame) {
     std::vector<Tensor> decoded(node.inputs.size());
     std::vector<const Tensor*> inputs(node.inputs.size(), nullptr);
     for (size_t i = 0; i < node.inputs.size(); ++i) {
@@ -98,6 +120,7 @@ Step make_float_step(const Graph& graph, int32_t n, std::string why) {
         continue;
       }
       decoded[i] = float_value(graph, node.inputs[i], frame.at(node.inputs[i]));
+      if (i == 0 && dynamic) decoded[i] = fake_quantize_dynamic(*graph.value(node.inputs[0]).quantization, decoded[i]);
       inputs[i] = &decoded[i];
     }
     std::vector<Tensor> outputs = evaluate_node(node, inputs, frame.threads, /*accelerated=*/true);

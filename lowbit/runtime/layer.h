@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "lowbit/runtime/integer_weights.h"
 #include "lowbit/runtime/step.h"
 
 namespace lowbit {
@@ -13,10 +14,12 @@ namespace lowbit {
 /// Weights as a matrix [channels][k] of codes minus zero points, rows in the order of output channels.
 struct IntegerLayer {
   int64_t channels = 0, k = 0;
-  std::vector<int16_t> weights;  ///< channels x k; empty once they are packed
-  std::vector<int32_t> bias;     ///< B[c], empty if there is none
-  std::vector<double> scales;    ///< s_x * s_w[c]
-  std::vector<float> factors;    ///< m[c] = s_x * s_w[c] / s_y in float32; empty if the output is float
+  std::vector<int16_t> weights;      ///< channels x k; empty once they are packed
+  std::vector<int32_t> bias;         ///< B[c], empty if there is none
+  std::vector<float> weight_scales;  ///< s_w[c]
+  ShiftRows shifts;                  ///< the weights as powers of two, where their system is made of them; else empty
+  std::vector<double> scales;        ///< s_x * s_w[c]
+  std::vector<float> factors;        ///< m[c] = s_x * s_w[c] / s_y in float32; empty if the output is float
   int32_t input_zero_point = 0;
   int32_t input_span = 0;              ///< max |x - z_x|
   int32_t weight_span = 0;             ///< max |w - z_w|
@@ -34,8 +37,16 @@ struct WeightOrder {
   int64_t channel_axes = 1;   ///< how many leading axes of `perm` make the channels
 };
 
-/// Packs the layer of node inputs x (0), w (1), bias (2). Nothing with `why` if an annotation is missing or not linear,
-/// or the scale does not vary along the channels only.
+/// The weights of a node's input 1 and what follows from them; the rest is left to the caller. Nothing with `why` if
+/// they are no integers times a scale for each channel.
+std::optional<IntegerLayer> make_weight_layer(const LowerContext& context, const Node& node, const WeightOrder& order,
+                                              int32_t input_span, std::string& why);
+
+/// Sets accumulator_bound and weight_span from weights, bias and input_span.
+void prove_accumulator(IntegerLayer& layer);
+
+/// Packs the layer of node inputs x (0), w (1), bias (2). Nothing with `why` if an annotation is missing or
+/// not of integers, or the scale does not vary along the channels only.
 std::optional<IntegerLayer> make_integer_layer(const LowerContext& context, const Node& node, ValueId bias,
                                                const WeightOrder& order, const FusedActivation& activation,
                                                std::string& why);

@@ -3,8 +3,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/kernels/gemm_i16.h"
 #include "lowbit/ops/convolution.h"
+#include "lowbit/runtime/dynamic_input.h"
 #include "lowbit/runtime/layer.h"
 #include "lowbit/runtime/steps/steps.h"
 
@@ -101,9 +103,13 @@ struct ConvStep {
 
   void run(Frame& frame) const {
     const Tensor& input = frame.at(x);
-    const ConvGeometry g = conv_geometry(*node, input.dims(), weight_dims);
+    frame.set(y, compute(frame, input.dims(), centred(input, layer.input_zero_point, frame.threads)));
+  }
+
+  /// values: codes minus zero point.
+  Tensor compute(Frame& frame, const Dims& dims, const std::vector<int16_t>& values) const {
+    const ConvGeometry g = conv_geometry(*node, dims, weight_dims);
     Tensor out = Tensor::uninitialized(output_dtype(layer), g.output_dims());
-    const std::vector<int16_t> values = centred(input, layer.input_zero_point, frame.threads);
     const int64_t images = g.batch * g.groups, image = g.in_channels * g.in_size();
     std::vector<int64_t> clipped(static_cast<size_t>(std::max<int64_t>(images, 1)), 0);
     std::byte* raw = out.mutable_raw();
@@ -133,7 +139,7 @@ struct ConvStep {
       });
     }
     if (int64_t* total = frame.clipped_at(y)) *total += std::accumulate(clipped.begin(), clipped.end(), int64_t{0});
-    frame.set(y, std::move(out));
+    return out;
   }
 
   template <typename Acc>
@@ -156,34 +162,105 @@ struct MatrixStep {
 
   void run(Frame& frame) const {
     const Tensor& input = frame.at(x);
-    if (input.rank() < 1 || input.dims().back() != layer.k)
-      throw Error(ErrorCode::bad_argument, "the input " + dims_text(input.dims()) + " does not fit a weight of " +
-                                               std::to_string(layer.k) + " rows");
-    Dims dims = input.dims();
+    frame.set(y, compute(frame, input.dims(), centred(input, layer.input_zero_point, frame.threads)));
+  }
+
+  /// values: codes minus zero point.
+  Tensor compute(Frame& frame, Dims dims, const std::vector<int16_t>& values) const {
+    if (dims.empty() || dims.back() != layer.k)
+      throw Error(ErrorCode::bad_argument,
+                  "the input " + dims_text(dims) + " does not fit a weight of " + std::to_string(layer.k) + " rows");
     dims.back() = layer.channels;
     Tensor out = Tensor::uninitialized(output_dtype(layer), dims);
-    const int64_t rows = input.count() / layer.k, row_length = kernels::gemm_padded_k(layer.k),
+    const int64_t rows = static_cast<int64_t>(values.size()) / layer.k, row_length = kernels::gemm_padded_k(layer.k),
                   tasks = (rows + kRowsPerTask - 1) / kRowsPerTask;
     std::vector<int64_t> clipped(static_cast<size_t>(tasks), 0);
     std::byte* raw = out.mutable_raw();
     frame.threads.parallel_for(tasks, [&](int64_t t) {
       const int64_t first = t * kRowsPerTask, count = std::min(kRowsPerTask, rows - first);
-      std::vector<int32_t> codes(static_cast<size_t>(layer.k));
       std::vector<int16_t> a(static_cast<size_t>(count * row_length), 0);
-      for (int64_t r = 0; r < count; ++r) {
-        load_codes(input, (first + r) * layer.k, layer.k, codes.data());
-        for (int64_t i = 0; i < layer.k; ++i)
-          a[static_cast<size_t>(r * row_length + i)] =
-              static_cast<int16_t>(codes[static_cast<size_t>(i)] - layer.input_zero_point);
-      }
+      for (int64_t r = 0; r < count; ++r)
+        std::copy_n(values.data() + (first + r) * layer.k, layer.k, a.data() + r * row_length);
       run_layer_rows(layer, packed, 0, layer.channels, count, a.data(),
                      {raw, out.dtype(), first * layer.channels, layer.channels, 1},
                      frame.clipped ? &clipped[static_cast<size_t>(t)] : nullptr);
     });
     if (int64_t* total = frame.clipped_at(y)) *total += std::accumulate(clipped.begin(), clipped.end(), int64_t{0});
-    frame.set(y, std::move(out));
+    return out;
   }
 };
+
+/// A layer whose input is quantized when it comes: y = fl32(acc) * fl32(s_x * s_w[c]) + b[c] in float32.
+template <typename Made>
+struct DynamicStep {
+  Made made;  ///< gives fl32(acc): scales of 1, no bias
+  Quantization input;
+  std::vector<float> bias;
+  int64_t channel_axis_from_end =
+      0;  ///< 0: channels lie along the last axis; > 0: along axis 1, with spatial axes behind
+
+  void run(Frame& frame) const {
+    const Tensor& x = frame.at(made.x);
+    const DynamicCodes codes = quantize_dynamic(input, x);
+    Tensor y = made.compute(frame, x.dims(), codes.values);
+    const int64_t channels = made.layer.channels;
+    int64_t inner = 1;
+    for (int64_t a = 0; a < channel_axis_from_end; ++a) inner *= y.dim(y.rank() - 1 - a);
+    float* values = y.mutable_data<float>();
+    for (int64_t i = 0; i < y.count(); i += inner) {
+      const int64_t c = i / inner % channels, row = i / channels;  // rows only where channels are last
+      const float scale = codes.scales[codes.scales.size() == 1 ? 0 : static_cast<size_t>(row)];
+      const float factor = scale * made.layer.weight_scales[static_cast<size_t>(c)];
+      const float shift = bias.empty() ? 0.0f : bias[bias.size() == 1 ? 0 : static_cast<size_t>(c)];
+      for (int64_t k = i; k < i + inner; ++k)
+        values[k] = bias.empty() ? values[k] * factor : values[k] * factor + shift;
+    }
+    frame.set(made.y, std::move(y));
+  }
+};
+
+bool is_dynamic(const LowerContext& context, ValueId id) {
+  const auto& quantization = context.graph.value(id).quantization;
+  return quantization && quantization->dynamic;
+}
+
+/// The weights of a layer with dynamic input; its results are the accumulators as floats.
+std::optional<IntegerLayer> make_dynamic_layer(const LowerContext& context, const Node& node, ValueId bias,
+                                               const WeightOrder& order, std::string& why) {
+  const Quantization& x = *context.graph.value(node.inputs[0]).quantization;
+  if (!x.linear() || x.format.bits != 8) return why = "its input is of no 8-bit linear system", std::nullopt;
+  if (context.graph.value(node.outputs[0]).quantization) return why = "its result is quantized", std::nullopt;
+  if (bias != kNone && !context.graph.constant(bias)) return why = "its bias is not constant", std::nullopt;
+  auto layer = make_weight_layer(context, node, order, dynamic_span(x), why);
+  if (!layer) return std::nullopt;
+  layer->scales.assign(static_cast<size_t>(layer->channels), 1.0);
+  prove_accumulator(*layer);
+  return layer;
+}
+
+template <typename Made>
+Step finish_dynamic(const LowerContext& context, int32_t n, ValueId bias, int64_t channel_axis_from_end, Made made) {
+  const Node& node = context.graph.nodes[static_cast<size_t>(n)];
+  Step step;
+  step.inputs = {made.x};
+  step.outputs = {made.y};
+  step.nodes = {n};
+  DynamicStep<Made> dynamic{
+      std::move(made), *context.graph.value(node.inputs[0]).quantization, {}, channel_axis_from_end};
+  if (bias != kNone) {
+    const Tensor values = to_float32(unrounded_values(context.graph.value(bias)));
+    dynamic.bias.assign(values.values<float>().begin(), values.values<float>().end());
+  }
+  describe_layer(dynamic.made.layer, dynamic.input, *context.graph.value(node.inputs[1]).quantization, node.op,
+                 step.info);
+  step.info.kernel += dynamic.input.granularity.kind == Granularity::Kind::channel
+                          ? ", input quantized by row at inference"
+                          : ", input quantized at inference";
+  step.run = [shared = std::make_shared<const DynamicStep<Made>>(std::move(dynamic))](Frame& frame) {
+    shared->run(frame);
+  };
+  return step;
+}
 
 template <typename Made>
 Step finish_step(const LowerContext& context, int32_t n, const FusedActivation& activation, Made made) {
@@ -193,7 +270,8 @@ Step finish_step(const LowerContext& context, int32_t n, const FusedActivation& 
   step.nodes = {n};
   if (activation.node >= 0) step.nodes.push_back(activation.node);
   const Node& node = context.graph.nodes[static_cast<size_t>(n)];
-  describe_layer(made.layer, *context.linear(node.input(0)), *context.linear(node.input(1)), node.op, step.info);
+  describe_layer(made.layer, *context.linear(node.input(0)), *context.graph.value(node.inputs[1]).quantization, node.op,
+                 step.info);
   step.run = [shared = std::make_shared<const Made>(std::move(made))](Frame& frame) { shared->run(frame); };
   return step;
 }
@@ -208,12 +286,21 @@ std::optional<Step> make_conv_step(const LowerContext& context, int32_t n, std::
   WeightOrder order;
   order.perm.resize(static_cast<size_t>(weight->rank()));
   std::iota(order.perm.begin(), order.perm.end(), int64_t{0});
-  auto layer = make_integer_layer(context, node, node.input(2), order, activation, why);
+  const bool dynamic = is_dynamic(context, node.inputs[0]);
+  if (dynamic && context.graph.value(node.inputs[0]).quantization->granularity.kind != Granularity::Kind::tensor)
+    return why = "a convolution's input has no rows to quantize by", std::nullopt;
+  auto layer = dynamic ? make_dynamic_layer(context, node, node.input(2), order, why)
+                       : make_integer_layer(context, node, node.input(2), order, activation, why);
   if (!layer) return std::nullopt;
   const int64_t groups = std::max<int64_t>(node.attr_int("group", 1), 1);
   if (layer->channels % groups != 0) return why = "its groups do not divide its channels", std::nullopt;
   ConvStep made{std::move(*layer), {}, node.inputs[0], activation.output, &node, weight->dims()};
-  if (made.layer.channels / groups >= kDirectChannels) made.packed = pack_groups(made.layer, groups);
+  if (made.layer.channels / groups >= kDirectChannels || !made.layer.shifts.begin.empty())
+    made.packed = pack_groups(made.layer, groups);
+  if (dynamic) {
+    made.y = node.outputs[0];
+    return finish_dynamic(context, n, node.input(2), weight->rank() - 2, std::move(made));
+  }
   return finish_step(context, n, activation, std::move(made));
 }
 
@@ -229,10 +316,17 @@ std::optional<Step> make_matrix_step(const LowerContext& context, int32_t n, std
   const Tensor* bias = gemm ? context.graph.constant(node.input(2)) : nullptr;
   if (bias && bias->count() != 1 && bias->dims().back() != bias->count())
     return why = "its bias differs between rows", std::nullopt;
-  auto layer = make_integer_layer(context, node, gemm ? node.input(2) : kNone, order, activation, why);
+  const ValueId bias_id = gemm ? node.input(2) : kNone;
+  const bool dynamic = is_dynamic(context, node.inputs[0]);
+  auto layer = dynamic ? make_dynamic_layer(context, node, bias_id, order, why)
+                       : make_integer_layer(context, node, bias_id, order, activation, why);
   if (!layer) return std::nullopt;
   MatrixStep made{std::move(*layer), {}, node.inputs[0], activation.output};
   made.packed = std::move(pack_groups(made.layer, 1)[0]);
+  if (dynamic) {
+    made.y = node.outputs[0];
+    return finish_dynamic(context, n, bias_id, 0, std::move(made));
+  }
   return finish_step(context, n, activation, std::move(made));
 }
 
