@@ -130,7 +130,7 @@ TEST(LbqHostile, GraphsThatAreNoneAreRefused) {
   refused({.second_name = ""}, "name of its own");
   refused({.values = uint64_t{1} << 60}, "more items");
   refused({.nodes = uint64_t{1} << 60}, "more items");
-  refused({.nodes = 1}, "behind its end");
+  refused({.nodes = 1, .output = 2}, "behind its end");
 }
 
 TEST(LbqHostile, GraphsNestedDeeplyAreRefused) {

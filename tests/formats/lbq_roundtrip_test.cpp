@@ -72,9 +72,8 @@ TEST(LbqRoundTrip, WritingWhatWasReadGivesTheSameBytes) {
 }
 
 /// By the rules of docs/container.md: five ternary codes to a byte, codes of fewer bits than their type without gaps.
-size_t predicted_bytes(const Value& value) {
-  const CodeRange range = value.quantization->codes();
-  const int64_t n = value.constant->count();
+size_t predicted_bytes(const Tensor& codes, CodeRange range) {
+  const int64_t n = codes.count();
   if (range.min == -1 && range.max == 1) return static_cast<size_t>((n + 4) / 5);
   int bits = 1;
   while (range.min < 0 ? range.min < -(1 << (bits - 1)) || range.max >= 1 << (bits - 1) : range.max >= 1 << bits)
@@ -87,14 +86,16 @@ RC_GTEST_PROP(LbqRoundTrip, KeepsCodesAndParametersOfEverySystem, ()) {
   const NumberSystem& system =
       **rc::gen::elementOf(std::vector<const NumberSystem*>(number_systems().begin(), number_systems().end()));
   std::vector<std::string> names;
-  for (int bits = system.min_bits; bits <= system.max_bits; ++bits)
+  const bool linear = system.name == "int" || system.name == "uint";  // others of many bits take long to fit
+  for (int bits = system.min_bits; bits <= std::min(system.max_bits, linear ? 16 : 8); ++bits)
     for (const char* tail : {"", "-1", "-2", "-full", "-asym", "-sym"})
       if (const std::string text = std::to_string(bits) + tail; system.parse(text))
         names.push_back(std::string(system.name) + text);
-  if (system.parse("")) names.emplace_back(system.name);
+  for (const char* tail : {"", "-2x16", "-3x5"})
+    if (system.parse(tail)) names.push_back(std::string(system.name) + tail);
   RC_PRE(!names.empty());
   const std::string name = (*rc::gen::arbitrary<bool>() ? "std-" : "") + *rc::gen::elementOf(names);
-  const Dims dims = *rc::gen::element(Dims{1}, Dims{7}, Dims{5, 6}, Dims{12, 3, 2}, Dims{40, 64}, Dims{2, 96, 64});
+  const Dims dims = *rc::gen::element(Dims{1}, Dims{7}, Dims{5, 6}, Dims{12, 3, 2}, Dims{40, 32}, Dims{2, 24, 16});
   const auto rank = static_cast<int>(dims.size());
   const Granularity granularity =
       *rc::gen::element(Granularity{}, Granularity{Granularity::Kind::channel, *rc::gen::inRange(0, rank), 1, 0},
@@ -111,14 +112,15 @@ RC_GTEST_PROP(LbqRoundTrip, KeepsCodesAndParametersOfEverySystem, ()) {
   b.output(b.node("Identity", "n", {id}));
   Model model;
   model.graph = b.graph;
-  const lbq::StoredTensor packed =
-      lbq::store_tensor(*b.graph.value(id).constant, b.graph.value(id).quantization->codes(), false);
-  RC_ASSERT((packed.coding == lbq::Coding::raw ? b.graph.value(id).constant->byte_size() : packed.made.size()) ==
-            predicted_bytes(b.graph.value(id)));
+  const Tensor codes = weight_codes(b.graph.value(id));
+  const CodeRange range = b.graph.value(id).quantization->codes();
+  const lbq::StoredTensor packed = lbq::store_tensor(codes, range, false);
+  RC_ASSERT((packed.coding == lbq::Coding::raw ? codes.byte_size() : packed.made.size()) ==
+            predicted_bytes(codes, range));
   const bool entropy = *rc::gen::arbitrary<bool>();
   const Model read = read_lbq(lbq_bytes(model, {entropy, {}}));
   const Value &before = b.graph.value(id), &after = read.graph.values[0];
-  RC_ASSERT(identical(*before.constant, *after.constant));
+  RC_ASSERT(identical(codes, weight_codes(after)));
   RC_ASSERT(before.quantization->params == after.quantization->params);
   RC_ASSERT(*before.quantization == *after.quantization);
   RC_ASSERT(identical(weight_values(before), weight_values(after)));

@@ -19,7 +19,8 @@ inline void quantize_constant(Value& value, const std::string& format, const Gra
   q.params = fit_groups(q.format, q.granularity, x.dims(), x.data<float>(), {}, {});
   q.origin = "test";
   value.quantization = q;
-  value.constant = weight_codes(value);
+  // Vector systems have fewer codes than elements, so that their constants stay floats.
+  value.constant = q.format.vector_size > 1 ? weight_values(value) : weight_codes(value);
   value.dtype = DType::float32;
 }
 

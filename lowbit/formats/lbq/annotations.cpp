@@ -16,6 +16,8 @@ constexpr uint8_t kDynamic = 1;
 constexpr uint64_t kMostGroups = uint64_t{1} << 40;
 /// Of a value without elements to explain them, so that a small file cannot ask for large tables.
 constexpr uint64_t kMostUnexplainedGroups = uint64_t{1} << 20;
+/// Of a value, whatever its number system; a codebook may be larger than what it codes, but not without limit.
+constexpr uint64_t kMostUnexplainedParams = uint64_t{1} << 22;
 
 /// How a column form stores one float32. `encode` gives the nearest stored number; a form is used where decoding gives
 /// back every bit.
@@ -132,13 +134,10 @@ AnnotationEntry read_annotation(Cursor& cursor) {
 
 /// Groups that a value of these dimensions has. Of an activation of unknown dimensions nobody knows its channels, so
 /// what the file claims is taken.
-uint64_t groups_of(const Granularity& granularity, const Value& value, uint64_t claimed) {
+uint64_t groups_of(const Granularity& granularity, const Value& value, uint64_t claimed, std::optional<Dims> dims) {
   if (granularity.kind == Granularity::Kind::tensor) return 1;
-  std::optional<Dims> dims;
-  if (value.constant)
-    dims = value.constant->dims();
-  else if (value.shape)
-    dims = concrete(*value.shape);
+  if (!dims && value.constant) dims = value.constant->dims();
+  if (!dims && value.shape) dims = concrete(*value.shape);
   const auto axis = static_cast<size_t>(granularity.axis);
   if (!dims && value.shape && granularity.kind == Granularity::Kind::channel && axis < value.shape->size() &&
       (*value.shape)[axis].known())
@@ -252,16 +251,17 @@ std::vector<AnnotationEntry> read_annotations(Bytes section) {
   return entries;
 }
 
-Quantization expand_annotation(const AnnotationEntry& entry, const Value& value) {
+Quantization expand_annotation(const AnnotationEntry& entry, const Value& value, const std::optional<Dims>& dims) {
   Quantization result = entry.quantization;
   if (result.dynamic) {
     if (entry.groups != 0 || !entry.columns.empty()) unfit(value, "is dynamic, but has parameters");
     return result;
   }
   const auto columns = static_cast<uint64_t>(result.format.system->param_count(result.format));
-  const uint64_t wanted = columns > 0 ? groups_of(result.granularity, value, entry.groups) : 0;
+  const uint64_t wanted = columns > 0 ? groups_of(result.granularity, value, entry.groups, dims) : 0;
   const auto elements = value.constant ? static_cast<uint64_t>(value.constant->count()) : 0;
   if (wanted > std::max(elements, kMostUnexplainedGroups)) unfit(value, "has more groups than elements");
+  if (wanted * columns > std::max(4 * elements, kMostUnexplainedParams)) unfit(value, "has too many parameters");
   if (entry.groups != wanted || entry.columns.size() != (wanted > 0 ? columns : 0))
     unfit(value, "has parameters for another number of groups");
   result.params.resize(static_cast<size_t>(wanted * columns));

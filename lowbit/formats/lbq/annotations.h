@@ -34,8 +34,10 @@ void write_annotation(const Quantization& quantization, Writer& writer);
 /// Throws Error{bad_file}; Error{unsupported} for a number system that this build does not have.
 std::vector<AnnotationEntry> read_annotations(Bytes section);
 
-/// The annotation of `value`, whose dtype, shape and constant are known. Checks that the parameters are usable and fit
-/// the value, and that a constant holds codes of the format. Throws Error{bad_file}.
-Quantization expand_annotation(const AnnotationEntry& entry, const Value& value);
+/// The annotation of `value`, whose dtype, shape and constant are known; `dims` are those that groups are counted in,
+/// if not the constant's own (vector systems). Checks that the parameters are usable and fit the value, and that a
+/// constant holds codes of the format. Throws Error{bad_file}.
+Quantization expand_annotation(const AnnotationEntry& entry, const Value& value,
+                               const std::optional<Dims>& dims = std::nullopt);
 
 }  // namespace lowbit::lbq

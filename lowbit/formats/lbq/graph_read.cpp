@@ -108,13 +108,30 @@ class GraphReader {
       if (annotation > sources_.annotations.size() || annotated_[annotation - 1])
         cursor_.fail("refers to an annotation that does not exist or belongs to another value");
       annotated_[annotation - 1] = 1;
-      value.quantization = expand_annotation(sources_.annotations[annotation - 1], value);
+      expand(sources_.annotations[annotation - 1], value);
     }
     check_constant(value);
     if (constant > 0 && sources_.on_constant)
       sources_.on_constant(value, constant - 1,
                            annotation > 0 ? sources_.annotations[annotation - 1].parameter_bytes() : 0);
     return value;
+  }
+
+  /// Codes stay codes, but for vector systems: their tensor has not the dimensions of the value, so it is decoded.
+  void expand(const AnnotationEntry& entry, Value& value) {
+    const bool vectors = entry.quantization.format.vector_size > 1 && !entry.quantization.dynamic;
+    if (!vectors || !value.constant) {
+      value.quantization = expand_annotation(entry, value);
+      return;
+    }
+    const auto dims = value.shape ? concrete(*value.shape) : std::nullopt;
+    if (!dims) cursor_.fail("holds vectors for a value of unknown dimensions");
+    const Tensor codes = *value.constant;
+    if (!is_integer(codes.dtype()) ||
+        codes.dims() != code_dims(entry.quantization.format, entry.quantization.granularity, *dims))
+      cursor_.fail("holds another number of vectors than its value takes");
+    value.quantization = expand_annotation(entry, value, *dims);
+    value.constant = decode_tensor(*value.quantization, codes, *dims);
   }
 
   /// What a value says of itself must be true of its constant.
@@ -125,7 +142,9 @@ class GraphReader {
       cursor_.fail("holds a constant of another type than its value");
     if (value.shape && concrete(*value.shape) != value.constant->dims())
       cursor_.fail("holds a constant of other dimensions than its value");
-    if (is_annotated_constant(value) && !holds_codes(value)) cursor_.fail("holds an annotated constant without codes");
+    const bool vectors = value.quantization && value.quantization->format.vector_size > 1;
+    if (is_annotated_constant(value) && !holds_codes(value) && !vectors)
+      cursor_.fail("holds an annotated constant without codes");
   }
 
   Node read_node() {

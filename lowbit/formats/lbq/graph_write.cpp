@@ -79,6 +79,7 @@ class GraphWriter {
 
   uint64_t write_constant(const Value& value) {
     if (!is_annotated_constant(value)) return tables_.tensors.add(*value.constant, std::nullopt);
+    // Of a vector system there are fewer codes than elements, so their tensor has dimensions of its own.
     return tables_.tensors.add(weight_codes(value), value.quantization->codes());
   }
 
