@@ -155,18 +155,21 @@ class Gathered {
   int64_t count_ = 0;
 };
 
-/// The finite values of a group with their weights, since a fit must not meet others. Vector systems, in which every
-/// value has its place, get all and leave out what is not finite themselves.
+/// The finite values of a group with their weights, since a fit must not meet others. In vector systems every value has
+/// its place, so what is not finite becomes a 0 without weight.
 class FiniteData {
  public:
   FiniteData(const NumberFormat& format, std::span<const float> x, std::span<const float> importance)
       : x_(x), importance_(importance) {
     const auto finite = [](float value) { return std::isfinite(value); };
-    if (format.vector_size > 1 || std::all_of(x.begin(), x.end(), finite)) return;
+    if (std::all_of(x.begin(), x.end(), finite)) return;
+    const bool in_place = format.vector_size > 1;
     for (size_t i = 0; i < x.size(); ++i) {
-      if (!finite(x[i])) continue;
-      kept_x_.push_back(x[i]);
-      if (!importance.empty()) kept_importance_.push_back(importance[i]);
+      const bool kept = finite(x[i]);
+      if (!kept && !in_place) continue;
+      kept_x_.push_back(kept ? x[i] : 0.0f);
+      if (in_place || !importance.empty())
+        kept_importance_.push_back(!kept ? 0.0f : importance.empty() ? 1.0f : importance[i]);
     }
     x_ = kept_x_;
     importance_ = kept_importance_;

@@ -19,7 +19,7 @@ constexpr int64_t kSeedVectors = int64_t{1} << 14;    ///< that the seeds are ch
 constexpr int64_t kSeedsPerEntry = 8;
 constexpr int kSampleTurns = 40, kFullTurns = 6;
 constexpr double kLeastGain = 1e-4;               ///< of the error, below which turns end
-constexpr int64_t kMostStarts = 32;               ///< of small searches, whose local optima differ most
+constexpr int64_t kMostStarts = 64;               ///< of small searches, whose local optima differ most
 constexpr int64_t kStartWork = int64_t{1} << 15;  ///< vectors * entries that all starts may take in one turn
 constexpr uint64_t kSeed = 20070107;
 constexpr int64_t kBlock = 2048;  ///< vectors of one task

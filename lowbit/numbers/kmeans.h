@@ -13,7 +13,7 @@ class ThreadPool;
 
 /// count vectors of `size` components, [count, size], that make sum w (x - nearest)^2 small: seeding by distance
 /// (k-means++, with a fixed seed), then Lloyd's turns, where an empty cell takes over the worst-met vector; small data
-/// from up to 32 seedings, of which the best counts. Large data are searched on a sample of 2^17 vectors first, the
+/// from up to 64 seedings, of which the best counts. Large data are searched on a sample of 2^17 vectors first, the
 /// last turns use all. Deterministic, and the same for every number of threads.
 ///   data     rows of row_length values (0: one row); a vector does not cross rows, the last of a row may be shorter
 ///   and

@@ -8,7 +8,8 @@ namespace lowbit {
 namespace {
 
 constexpr int kFineSteps = 200;
-constexpr int kCoarse = 4;  ///< fine steps in a coarse one
+constexpr int kCoarse = 4;           ///< fine steps in a coarse one
+constexpr size_t kFewPoints = 4096;  ///< that every fine step is tried on
 
 /// One sweep: the error of a scale, and the least-squares scale of its cells.
 struct Sweep {
@@ -63,12 +64,13 @@ double scale_error(std::span<const double> units, const WeightedPoints& points, 
 ScaleFit best_scale(std::span<const double> units, const WeightedPoints& points, double full) {
   BestThree best;
   const auto attempt = [&](double share) { best.add({sweep(units, points, full * share).error, full * share}); };
-  for (int i = kFineSteps * 7 / 5; i > 0; i -= kCoarse) attempt(static_cast<double>(i) / kFineSteps);
+  const int stride = points.size() <= kFewPoints ? 1 : kCoarse;
+  for (int i = kFineSteps * 7 / 5; i > 0; i -= stride) attempt(static_cast<double>(i) / kFineSteps);
   // Far outliers: the best range may be a small share of theirs.
   for (double share = 1.0 / 64; share > 1.0 / 4096; share *= 0.75) attempt(share);
   const std::vector<ScaleFit> coarse = best.fits();
   for (const ScaleFit& fit : coarse)
-    for (int i = 1 - kCoarse; i < kCoarse; ++i)
+    for (int i = 1 - stride; i < stride; ++i)
       if (i != 0) attempt(std::max(fit.scale / full + static_cast<double>(i) / kFineSteps, 1.0 / 4096));
   ScaleFit result = best.fits().front();
   for (ScaleFit fit : best.fits())

@@ -99,8 +99,10 @@ void expect_as_good_as_brute_force(const std::vector<std::vector<float>>& groups
       const FitData data{groups[g], importance};
       std::vector<float> params;
       const double found = fit_error(format, data, FitRule::mse, params), brute = best_of_200_scales(format, data);
-      // A parameter is a float: what the search found in double moves by up to 2^-24 of itself.
-      if (found > brute * (1 + 1e-5) + 1e-18) {
+      // A parameter is a float: what the search found in double moves by up to 2^-24 of itself. A mixed system gives up
+      // 2 % of the error for a fixed zero point.
+      const double room = format.option == 1 && format.asymmetric ? 1 / 0.98 : 1 + 1e-5;
+      if (found > brute * room + 1e-18) {
         ++worse;
         worst = std::max(worst, found / brute);
       }

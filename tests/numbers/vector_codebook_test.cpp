@@ -176,7 +176,7 @@ TEST(VectorCodebook, BeatsTheScalarCodebookAtTheSameBitsOnCorrelatedData) {
   EXPECT_LT(error(x, vectors), 0.8 * error(x, values));
 }
 
-// Against every way to part six points. 32 starts need not meet the best one, but mostly do.
+// Against every way to part six points. 64 starts need not meet the best one, but mostly do.
 TEST(VectorCodebook, FindsTheBestPartitionOfAFewPoints) {
   int met = 0;
   for (uint64_t seed = 0; seed < 20; ++seed) {
