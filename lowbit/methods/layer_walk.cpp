@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lowbit/core/weights.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 
 namespace lowbit {
