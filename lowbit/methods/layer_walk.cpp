@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "lowbit/core/weights.h"
-#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 
 namespace lowbit {
