@@ -21,7 +21,7 @@ struct DefaultMethods {
 const DefaultMethods& defaults_for(int bits) {
   static const DefaultMethods rows[] = {
       {6, {"gptq"}, 1024},
-      {32, {"gptq:damping=0.1"}, 512},
+      {32, {"bias-correct"}, 256},
   };
   return *std::find_if(std::begin(rows), std::end(rows) - 1,
                        [&](const DefaultMethods& r) { return bits <= r.most_bits; });

@@ -13,6 +13,7 @@ const Method& bn_reestimate_method();
 const Method& diffuse_method();
 const Method& equalize_method();
 const Method& gptq_method();
+const Method& learned_rounding_method();
 const Method& recalibrate_method();
 const Method& rotate_method();
 const Method& smooth_method();

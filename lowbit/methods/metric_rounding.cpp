@@ -33,6 +33,28 @@ std::vector<double> column_products(const Matrix& a, const Matrix& b) {
   return sums;
 }
 
+constexpr double kStretch = 0.1;  ///< the sigmoid reaches from -0.1 to 1.1 and is cut to [0, 1], as in AdaRound
+constexpr double kPull = 0.1;     ///< weight of the regularizer beside an error of 1 for each rounding
+constexpr double kRate = 0.02;    ///< of Adam
+
+/// The rectified sigmoid and its derivative.
+struct Rectified {
+  double value, slope;
+  explicit Rectified(double v) {
+    const double sigmoid = 1 / (1 + std::exp(-v)), stretched = sigmoid * (1 + 2 * kStretch) - kStretch;
+    value = std::clamp(stretched, 0.0, 1.0);
+    slope = stretched > 0 && stretched < 1 ? sigmoid * (1 - sigmoid) * (1 + 2 * kStretch) : 0.0;
+  }
+};
+
+/// Kingma and Ba, ICLR 2015, arXiv:1412.6980.
+double adam_step(double slope, int step, double& first, double& second) {
+  first = 0.9 * first + 0.1 * slope;
+  second = 0.999 * second + 0.001 * slope * slope;
+  const double mean = first / (1 - std::pow(0.9, step)), square = second / (1 - std::pow(0.999, step));
+  return kRate * mean / (std::sqrt(square) + 1e-8);
+}
+
 }  // namespace
 
 MetricRounder::MetricRounder(Matrix h, bool ordered, ThreadPool& threads) : h_(std::move(h)), threads_(threads) {
@@ -128,6 +150,51 @@ std::vector<double> MetricRounder::best_scaling(const Matrix& target, const Matr
 std::vector<double> MetricRounder::errors(const Matrix& target, const Matrix& levels) const {
   const Matrix error = difference(target, levels);
   return column_products(transposed_product(h_, error, threads_), error);
+}
+
+RoundedMatrix MetricRounder::learn(const Matrix& target, const WeightGrid& grid, const GroupOf& group,
+                                   int steps) const {
+  const int64_t columns = target.rows(), rows = target.columns();
+  // soft = below + h(v) * gap.
+  Matrix below(columns, rows), gap(columns, rows), v(columns, rows), soft(columns, rows);
+  Matrix first(columns, rows), second(columns, rows);  // Adam's moments
+  std::vector<double> noise(static_cast<size_t>(rows), 0.0);
+  for (int64_t i = 0; i < columns; ++i)
+    for (int64_t r = 0; r < rows; ++r) {
+      const auto [low, high] = grid.around(group(r, i), target.at(i, r));
+      below.at(i, r) = static_cast<double>(low);
+      gap.at(i, r) = static_cast<double>(high) - static_cast<double>(low);
+      noise[static_cast<size_t>(r)] += h_.at(i, i) * gap.at(i, r) * gap.at(i, r) / static_cast<double>(12 * columns);
+      const double share = gap.at(i, r) > 0 ? (target.at(i, r) - below.at(i, r)) / gap.at(i, r) : 0.0;
+      const double sigmoid = (std::clamp(share, 0.01, 0.99) + kStretch) / (1 + 2 * kStretch);
+      v.at(i, r) = std::log(sigmoid / (1 - sigmoid));
+    }
+  const double warm_up = 0.2 * steps;
+  for (int step = 0; step < steps; ++step) {
+    const double done = std::max(0.0, (step - warm_up) / std::max(1.0, steps - warm_up));
+    const double power = 20 - 18 * done, pull = step < warm_up ? 0.0 : kPull;
+    for (int64_t i = 0; i < columns; ++i)
+      for (int64_t r = 0; r < rows; ++r) soft.at(i, r) = below.at(i, r) + gap.at(i, r) * Rectified(v.at(i, r)).value;
+    const Matrix pressed = transposed_product(h_, difference(target, soft), threads_);
+    threads_.parallel_blocks(columns, kTileColumns, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t r = 0; r < rows; ++r) {
+          const double scale = noise[static_cast<size_t>(r)];
+          if (gap.at(i, r) == 0 || !(scale > 0)) continue;
+          const Rectified h(v.at(i, r));
+          const double middle = 2 * h.value - 1;
+          double slope = -2 * pressed.at(i, r) * gap.at(i, r) / scale;
+          slope -= pull * 2 * power * std::pow(std::abs(middle), power - 1) * (middle < 0 ? -1 : 1);
+          v.at(i, r) -= adam_step(slope * h.slope, step + 1, first.at(i, r), second.at(i, r));
+        }
+    });
+  }
+  for (int64_t i = 0; i < columns; ++i)
+    for (int64_t r = 0; r < rows; ++r)
+      soft.at(i, r) = static_cast<double>(
+          static_cast<float>(below.at(i, r) + (Rectified(v.at(i, r)).value >= 0.5 ? gap.at(i, r) : 0.0)));
+  std::vector<double> error = errors(target, soft);
+  return {std::move(soft), std::move(error)};
 }
 
 }  // namespace lowbit

@@ -41,6 +41,11 @@ class MetricRounder {
   void descend(const Matrix& target, const WeightGrid& grid, const GroupOf& group, int sweeps,
                RoundedMatrix& rounded) const;
 
+  /// Learned rounding: each element takes the level below or above its target, found by `steps` of gradient descent
+  /// (Adam) on a rectified sigmoid of a free variable each, with a regularizer that drives them apart (AdaRound, Nagel
+  /// et al., ICML 2020, arXiv:2004.10568, with its loss as the quadratic form that it is).
+  RoundedMatrix learn(const Matrix& target, const WeightGrid& grid, const GroupOf& group, int steps) const;
+
   /// Per row q^T H w / q^T H q: what scaling all levels of the row by makes the error least; 1 where q is 0.
   std::vector<double> best_scaling(const Matrix& target, const Matrix& levels) const;
 

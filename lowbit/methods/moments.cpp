@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t kPositionsPerBlock = 256;  ///< summed in float before they go to double
 constexpr int64_t kRowsPerTile = 32;
+constexpr int64_t kMostProducts = 300'000'000'000;  ///< of one layer's moments: some ten seconds of a core
 
 /// Reads the columns of a layer's input at given output positions.
 class ColumnReader {
@@ -216,7 +217,9 @@ std::vector<Moments> collect_moments(const LayerWalk& walk, const Node& node, co
   const ValueId input = node.inputs[0];
   const int64_t total = positions_of(walk, node, weight);
   if (total == 0) return {};
-  const int64_t wanted = std::max(options.positions, 128 * std::min(matrix.columns, kMostColumns));
+  const int64_t columns = std::min(matrix.columns, kMostColumns);
+  const int64_t wanted =
+      std::min(std::max(options.positions, 128 * columns), std::max(4 * columns, kMostProducts / (columns * columns)));
   const double share = static_cast<double>(wanted) / static_cast<double>(total);
   const Random random(options.seed);
   std::vector<PartSums> sums(parts.begin(), parts.end());

@@ -179,5 +179,42 @@ TEST(Gptq, AConstantInputIsNoProblem) {
       1e-9);
 }
 
+TEST(MetricRounding, LearnedRoundingIsBetterThanTheNearestLevels) {
+  const Quantization q = scaled_by("int4", 0.5f);
+  const WeightGrid grid(q, q.params);
+  const GroupOf group = [](int64_t, int64_t) { return 0; };
+  ThreadPool threads(2);
+  const int64_t n = 24, rows = 10;
+  const MetricRounder rounder(random_metric(n, 3), true, threads);
+  Matrix target(n, rows), nearest(n, rows);
+  Random random(4);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t r = 0; r < rows; ++r) {
+      target.at(i, r) = random.normal();
+      nearest.at(i, r) = static_cast<double>(grid.nearest(0, target.at(i, r)));
+    }
+  const RoundedMatrix learned = rounder.learn(target, grid, group, 400);
+  const std::vector<double> before = rounder.errors(target, nearest);
+  double all_before = 0, all_after = 0;
+  for (size_t r = 0; r < before.size(); ++r) {
+    all_before += before[r];
+    all_after += learned.error[r];
+  }
+  EXPECT_LT(all_after, 0.5 * all_before);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t r = 0; r < rows; ++r) {  // each element is one of its two neighbours
+      const auto [low, high] = grid.around(0, target.at(i, r));
+      EXPECT_TRUE(learned.levels.at(i, r) == static_cast<double>(low) ||
+                  learned.levels.at(i, r) == static_cast<double>(high));
+    }
+}
+
+TEST(LearnedRounding, LowersTheErrorOnFreshData) {
+  Network corrected("int3"), learned("int3");
+  apply_method("bias-correct", corrected.b.graph, corrected.float_graph, corrected.data);
+  apply_method("learned-rounding:steps=100", learned.b.graph, learned.float_graph, learned.data);
+  EXPECT_LT(learned.error(), 0.7 * corrected.error());
+}
+
 }  // namespace
 }  // namespace lowbit
