@@ -6,6 +6,24 @@
 #include "lowbit/kernels/ref/scalar.h"
 
 namespace lowbit::kernels {
+
+// The rows stand at the end of the files of each instruction set; those with VNNI or dot products have no other ones.
+#if defined(__x86_64__)
+namespace avx2 {
+extern const QEltwiseKernels qeltwise_kernels;
+extern const QPoolKernels qpool_kernels;
+}  // namespace avx2
+namespace avx512 {
+extern const QEltwiseKernels qeltwise_kernels;
+extern const QPoolKernels qpool_kernels;
+}  // namespace avx512
+#elif defined(__aarch64__)
+namespace neon {
+extern const QEltwiseKernels qeltwise_kernels;
+extern const QPoolKernels qpool_kernels;
+}  // namespace neon
+#endif
+
 namespace {
 
 /// The row of the highest instruction set up to `isa`.
@@ -21,13 +39,29 @@ const Row& best_row(std::span<const Row> rows, Isa isa) {
 }  // namespace
 
 std::span<const QEltwiseKernels> qeltwise_table() {
-  static const QEltwiseKernels rows[] = {ref::qeltwise_kernels};
+  static const QEltwiseKernels rows[] = {
+#if defined(__x86_64__)
+    avx512::qeltwise_kernels,
+    avx2::qeltwise_kernels,
+#elif defined(__aarch64__)
+    neon::qeltwise_kernels,
+#endif
+    ref::qeltwise_kernels
+  };
   return rows;
 }
 const QEltwiseKernels& qeltwise(Isa isa) { return best_row(qeltwise_table(), isa); }
 
 std::span<const QPoolKernels> qpool_table() {
-  static const QPoolKernels rows[] = {ref::qpool_kernels};
+  static const QPoolKernels rows[] = {
+#if defined(__x86_64__)
+    avx512::qpool_kernels,
+    avx2::qpool_kernels,
+#elif defined(__aarch64__)
+    neon::qpool_kernels,
+#endif
+    ref::qpool_kernels
+  };
   return rows;
 }
 const QPoolKernels& qpool(Isa isa) { return best_row(qpool_table(), isa); }
