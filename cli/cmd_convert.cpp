@@ -3,6 +3,7 @@
 #include "cli/command_line.h"
 #include "cli/output.h"
 #include "cli/output_file.h"
+#include "lowbit/api/container.h"
 #include "lowbit/base/text.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/report/json_report.h"
@@ -12,17 +13,21 @@ namespace lowbit::cli {
 int run_convert(const Arguments& rest) {
   CommandLine line("convert");
   std::string path, output;
+  bool packed = false;
   line.add_file("MODEL", path, "Model to read");
   line.app()
       .add_option("-o,--output", output, "Model to write; its extension picks the container")
       ->type_name("OUT")
       ->required();
+  line.app().add_flag("--packed", packed,
+                      "In a container, pack codes instead of coding them by entropy: larger, loads faster");
   if (!line.parse(rest)) return 0;
   set_subject(path);
   const Model model = load_model(path);
   check_model_output(output);
-  save_model(model, output);
-  const Model written = load_model(output);
+  WriteOptions options;
+  options.entropy = !packed;
+  const Model written = convert_model(path, output, options);
   if (line.json)
     print(json_text({{"output", output},
                      {"input_format", model.source_format},

@@ -2,7 +2,12 @@
 
 #include "cli/command_line.h"
 #include "cli/output.h"
+#include "cli/output_file.h"
+#include "cli/weights_output.h"
+#include "lowbit/api/container.h"
 #include "lowbit/api/inspect.h"
+#include "lowbit/base/error.h"
+#include "lowbit/base/file.h"
 #include "lowbit/base/text.h"
 #include "lowbit/report/json_report.h"
 #include "lowbit/report/table.h"
@@ -56,6 +61,21 @@ Json counts_json(const std::map<std::string, int64_t>& counts) {
   return result;
 }
 
+Json to_json(const ContainerContents& contents) {
+  Json sections = Json::array(), tensors = Json::array(), codings = Json::object();
+  for (const auto& section : contents.sections)
+    sections.push_back({{"kind", section.kind}, {"name", section.name}, {"bytes", section.bytes}});
+  for (const auto& row : contents.tensors)
+    tensors.push_back({{"name", row.name},
+                       {"number_system", row.number_system},
+                       {"coding", row.coding},
+                       {"elements", row.elements},
+                       {"bytes", row.bytes},
+                       {"parameter_bytes", row.parameter_bytes}});
+  for (const auto& [coding, bytes] : contents.bytes_by_coding) codings[coding] = bytes;
+  return {{"sections", std::move(sections)}, {"codings", std::move(codings)}, {"tensors", std::move(tensors)}};
+}
+
 Json to_json(const Inspection& inspection, bool with_weights, bool with_graph) {
   const Model& model = inspection.model;
   Json opsets = Json::object();
@@ -74,6 +94,12 @@ Json to_json(const Inspection& inspection, bool with_weights, bool with_graph) {
                {"file_bytes", model.file_bytes},
                {"weight_bytes", inspection.weights.stored_bytes},
                {"weight_bits_mean", json_number(inspection.weights.mean_bits())}};
+  if (inspection.container) {
+    json["container"] = to_json(*inspection.container);
+    json["preprocessing"] = inspection.container->preprocessing;
+    json["recipe"] = inspection.container->recipe;
+    json["provenance"] = inspection.container->origin;
+  }
   if (with_weights) json["weights"] = weights_json(inspection.weight_statistics);
   if (with_graph) json["graph"] = split(dump(model.graph), '\n');
   return json;
@@ -117,6 +143,39 @@ std::string summary_text(const Inspection& inspection) {
   return text + fmt::format("{:<15}{}\n", "number systems", counts_text(inspection.number_systems));
 }
 
+std::string contents_text(const ContainerContents& contents) {
+  std::vector<std::string> sections, codings;
+  for (const auto& section : contents.sections)
+    sections.push_back(fmt::format("{}{} {}", section.kind,
+                                   section.name.empty() ? "" : " '" + printable(section.name, 40) + "'",
+                                   bytes_text(section.bytes)));
+  for (const auto& [coding, bytes] : contents.bytes_by_coding)
+    codings.push_back(fmt::format("{} {}", coding, bytes_text(bytes)));
+  std::string text = fmt::format("{:<15}{}\n{:<15}{}\n", "sections", join(sections, ", "), "tensors",
+                                 codings.empty() ? "none" : join(codings, ", "));
+  if (!contents.preprocessing.empty())
+    text += fmt::format("{:<15}{}\n", "preprocessing", printable(contents.preprocessing, 300));
+  for (const auto& [key, value] : contents.origin)
+    text += fmt::format("{:<15}{}\n", printable(key, 40), printable(value, 200));
+  return text;
+}
+
+std::string stored_tensors_text(const ContainerContents& contents) {
+  Table table({{"tensor"},
+               {"type", Table::Align::left, 20},
+               {"coding"},
+               {"elements", kRight},
+               {"bytes", kRight},
+               {"bits each", kRight}});
+  for (const auto& row : contents.tensors)
+    table.add_row({row.name, row.number_system, row.coding, with_commas(row.elements),
+                   with_commas(row.bytes + row.parameter_bytes),
+                   row.elements > 0 ? fmt::format("{:.2f}", 8.0 * static_cast<double>(row.bytes + row.parameter_bytes) /
+                                                                static_cast<double>(row.elements))
+                                    : ""});
+  return "\n" + table.text();
+}
+
 std::string weights_text(const std::vector<WeightStatistics>& weights) {
   Table table({{"tensor"},
                {"type", Table::Align::left, 20},
@@ -147,20 +206,49 @@ std::string weights_text(const std::vector<WeightStatistics>& weights) {
 int run_inspect(const Arguments& rest) {
   CommandLine line("inspect");
   std::string path;
-  bool weights = false, graph = false, allow_nonfinite = false;
+  bool weights = false, graph = false, recipe = false, allow_nonfinite = false;
+  int bits = 4;
+  std::string report;
   line.add_file("MODEL", path, "Model file");
   line.app().add_flag("--weights", weights, "Statistics of every weight tensor");
+  CLI::Option* width = line.app().add_option("--bits", bits, "With --weights: compare the number systems at N bits");
+  width->type_name("N")->check(CLI::Range(1, 8))->needs("--weights");
+  line.app()
+      .add_option("--report", report, "With --weights: histograms and the comparison as one page")
+      ->type_name("FILE.html")
+      ->needs("--weights");
   line.app().add_flag("--graph", graph, "List the nodes");
+  line.app().add_flag("--recipe", recipe, "Print the recipe that a container carries, and nothing else");
   line.app().add_flag("--allow-nonfinite", allow_nonfinite, "Accept NaN and infinity in weights");
   if (!line.parse(rest)) return 0;
   set_subject(path);
+  if (recipe) {
+    const std::string stored = stored_recipe(path);
+    if (stored.empty()) throw Error(ErrorCode::unsupported, "carries no recipe (containers made by quantize do)", path);
+    print(stored);
+    return 0;
+  }
   const Inspection inspection = inspect_file(path, weights, allow_nonfinite);
+  std::vector<WeightSurvey> survey;
+  if (weights) {
+    ThreadPool threads(line.threads);
+    survey = survey_weights(inspection, bits, threads);
+  }
+  if (!report.empty()) {
+    check_writable(report);
+    write_file(report, survey_html(inspection, survey, bits, LOWBIT_VERSION));
+  }
   if (line.json) {
-    print(json_text(to_json(inspection, weights, graph)));
+    Json json = to_json(inspection, weights, graph);
+    if (weights) json["number_systems_at_bits"] = survey_json(survey, bits);
+    print(json_text(json));
     return 0;
   }
   print(summary_text(inspection));
-  if (weights) print(weights_text(inspection.weight_statistics));
+  if (inspection.container) print(contents_text(*inspection.container));
+  if (weights && inspection.container) print(stored_tensors_text(*inspection.container));
+  if (weights) print(weights_text(inspection.weight_statistics) + survey_text(survey, bits));
+  if (!report.empty()) print("report: " + printable(report, 200) + "\n");
   if (graph) print("\n" + dump(inspection.model.graph));
   return 0;
 }

@@ -4,12 +4,14 @@
 #include "cli/output.h"
 #include "cli/output_file.h"
 #include "cli/quantize_options.h"
+#include "lowbit/api/container.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"
 #include "lowbit/api/report_data.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/defaults.h"
 #include "lowbit/report/html_report.h"
 #include "lowbit/report/json_report.h"
 #include "lowbit/report/text_report.h"
@@ -18,7 +20,6 @@ namespace lowbit::cli {
 namespace {
 
 constexpr int64_t kReportSamples = 32;  // for the error per layer in the report: enough for a tenth of a decibel
-constexpr int64_t kFewSamples = 32;
 
 /// Everything that is known at the end, for the text, the JSON and the page alike.
 struct Outcome {
@@ -46,7 +47,8 @@ std::string command_text(const Arguments& rest) {
   return text;
 }
 
-void print_plan(const CommandLine& line, const Model& model, const Coverage& plan) {
+void print_plan(const CommandLine& line, const Model& model, const Coverage& plan,
+                std::optional<int64_t> predicted_bytes) {
   int64_t before = 0, after = 0;
   for (const LayerDecision& layer : plan.layers) {
     before += layer.float_weight_bytes;
@@ -60,12 +62,15 @@ void print_plan(const CommandLine& line, const Model& model, const Coverage& pla
                      {"float_bytes", model.file_bytes},
                      {"float_weight_bytes", before},
                      {"predicted_weight_bytes", after},
+                     {"predicted_file_bytes", predicted_bytes ? Json(*predicted_bytes) : Json(nullptr)},
                      {"layers", std::move(layers)},
                      {"coverage", to_json(plan)}}));
     return;
   }
   print(coverage_text(plan));
-  print(fmt::format("predicted weights: {} -> {}; nothing was written\n", bytes_text(before), bytes_text(after)));
+  print(fmt::format("predicted weights: {} -> {}; predicted file: {} -> {}; nothing was written\n", bytes_text(before),
+                    bytes_text(after), bytes_text(model.file_bytes),
+                    predicted_bytes ? bytes_text(*predicted_bytes) : "not in this format"));
 }
 
 /// Throws nothing: false if the share is too small.
@@ -164,14 +169,24 @@ int coverage_missed(const QuantizeOptions& options, const CommandLine& line, con
   return 1;
 }
 
+/// What a container carries along.
+void describe_model(const QuantizeOptions& options, Outcome& outcome) {
+  if (!format_to_write(options.output).keeps_annotations) return;
+  const std::string preprocess = preprocess_for(options.model, options.data);
+  describe_container(outcome.result.model, {options.model, "lowbit " LOWBIT_VERSION, outcome.data_description,
+                                            outcome.result.samples, to_toml(outcome.result.recipe),
+                                            preprocess.empty() ? "" : to_string(parse_preprocess(preprocess))});
+}
+
 int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,
-                       const Recipe& recipe, const Model& model) {
+                       const Recipe& recipe, Model model) {
   ThreadPool threads(line.threads);
   Outcome outcome;
   outcome.float_bytes = model.file_bytes;
   std::unique_ptr<DataSet> data, eval_data;
   if (options.data.given()) {
     data = open_data_for(options.model, calibration_flags(options), recipe.seed);
+    check_data_fit(model.graph, *data, options.data.data);
     outcome.data_description = data->describe();
   }
   if (!options.eval_data.empty()) {  // opened now, so that data that do not fit fail before anything is written
@@ -179,15 +194,16 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
     bind_inputs(model.graph, eval_data->read(0, 1));
   }
   {
-    ProgressBar bar(line.quiet, data ? static_cast<double>(std::min(recipe.samples, data->size())) : 0, "samples");
-    outcome.result = quantize(model, data.get(), recipe, threads,
+    std::vector<std::string> told_later;
+    const int64_t samples = with_default_methods(recipe, data != nullptr, told_later).samples;
+    ProgressBar bar(line.quiet, data ? static_cast<double>(std::min(samples, data->size())) : 0, "samples");
+    const bool needed_later = eval_data || !options.report.empty();
+    outcome.result = quantize(needed_later ? model : std::move(model), data.get(), recipe, threads,
                               [&](std::string_view what, double share) { bar.update(what, share); });
   }
-  if (data && outcome.result.samples < kFewSamples)
-    outcome.result.notes.push_back(
-        fmt::format("only {} calibration samples; ranges may be too narrow for other data", outcome.result.samples));
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
+  describe_model(options, outcome);
   outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads);
   if (!options.save_recipe.empty()) write_file(options.save_recipe, to_toml(outcome.result.recipe));
   if (eval_data) evaluate_both(options, line, model, *eval_data, threads, outcome);
@@ -213,16 +229,23 @@ int run_quantize(const Arguments& rest) {
   check_options(options);
   const Recipe recipe = make_recipe(options);
   if (options.output.empty()) options.output = fmt::format("{}.{}.onnx", stem_of(options.model), recipe.weights);
-  const Model model = open_model(options.model, options.allow_nonfinite);
+  Model model = open_model(options.model, options.allow_nonfinite);
   if (options.dry_run) {
-    const Coverage plan = plan_quantization(model, options.data.given(), recipe);
-    print_plan(line, model, plan);
+    Outcome planned;
+    planned.result.recipe = recipe;
+    const Coverage plan = plan_quantization(model, options.data.given(), recipe, &planned.result.model);
+    if (options.data.given()) {
+      planned.data_description = options.data.data;
+      planned.result.samples = recipe.samples;
+    }
+    describe_model(options, planned);
+    print_plan(line, model, plan, predicted_file_bytes(planned.result.model, options.output));
     return enough_coverage(options, plan) ? 0 : 1;
   }
   check_model_output(options.output);
   if (!options.report.empty()) check_writable(options.report);
   if (!options.save_recipe.empty()) check_writable(options.save_recipe);
-  return quantize_and_write(options, line, rest, recipe, model);
+  return quantize_and_write(options, line, rest, recipe, std::move(model));
 }
 
 }  // namespace lowbit::cli

@@ -7,6 +7,7 @@
 #include "cli/command_line.h"
 #include "cli/output.h"
 #include "cli/output_file.h"
+#include "lowbit/api/inference.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/error.h"
@@ -133,8 +134,9 @@ int run_run(const Arguments& rest) {
   for (const std::string& argument : outputs)
     check_writable(parse_named(argument, port_names(model.graph, model.graph.outputs)).path);
   ThreadPool threads(line.threads);
-  Executor executor(model.graph, threads);  // before the inputs: operators that cannot run are the first thing to know
-  const NamedTensors results = executor.run(bind_inputs(model.graph, read_inputs(model.graph, inputs)));
+  Inference inference(model.graph,
+                      threads);  // before the inputs: operators that cannot run are the first thing to know
+  const NamedTensors results = inference.run(bind_inputs(model.graph, read_inputs(model.graph, inputs)));
   write_outputs(model.graph, results, outputs);
   Json json = Json::array();
   std::string text;

@@ -1,7 +1,10 @@
 #include "cli/data_flags.h"
 
+#include "lowbit/api/container.h"
+#include "lowbit/api/runner.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/file.h"
+#include "lowbit/base/text.h"
 
 namespace lowbit::cli {
 
@@ -27,6 +30,27 @@ std::string find_preprocess(const std::string& model) {
   }
 }
 
+std::string preprocess_for(const std::string& model, const DataFlags& flags) {
+  if (!flags.preprocess.empty()) return flags.preprocess;
+  const std::string stored = stored_preprocessing(model);
+  return stored.empty() ? find_preprocess(model) : stored;
+}
+
+namespace {
+
+/// Errors that do not say what they are about get the name of the data.
+template <typename Task>
+auto about_data(const std::string& name, Task task) {
+  try {
+    return task();
+  } catch (const Error& error) {
+    if (!error.where().empty()) throw;
+    throw Error(error.code(), error.message(), printable(name, 200));
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags& flags,
                                        std::optional<uint64_t> shuffle_seed) {
   DataOptions options;
@@ -36,9 +60,13 @@ std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags
   options.shuffle_seed = shuffle_seed;
   if (!flags.slice.empty()) options.slice = parse_slice(flags.slice);
   const bool arrays = flags.data.ends_with(".npy") || flags.data.ends_with(".npz");
-  const std::string preprocess = flags.preprocess.empty() && !arrays ? find_preprocess(model) : flags.preprocess;
-  if (!preprocess.empty()) options.preprocess = parse_preprocess(preprocess);
-  return open_data(flags.data, options);
+  const std::string preprocess = preprocess_for(model, flags);
+  if (!preprocess.empty() && (!arrays || !flags.preprocess.empty())) options.preprocess = parse_preprocess(preprocess);
+  return about_data(flags.data, [&] { return open_data(flags.data, options); });
+}
+
+void check_data_fit(const Graph& graph, const DataSet& data, const std::string& name) {
+  about_data(name, [&] { return bind_inputs(graph, data.read(0, 1)); });
 }
 
 }  // namespace lowbit::cli

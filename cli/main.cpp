@@ -6,7 +6,9 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "lowbit/api/catalogue.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
 
 namespace lowbit::cli {
@@ -31,7 +33,7 @@ int dispatch(const Arguments& arguments) {
     return 0;
   }
   if (first == "--version") {
-    print("lowbit " LOWBIT_VERSION "\n");
+    print("lowbit " LOWBIT_VERSION "\n" + instruction_set_text());
     return 0;
   }
   if (first[0] == '-')
@@ -42,6 +44,7 @@ int dispatch(const Arguments& arguments) {
 
 int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, not the end of the process
+  keep_freed_memory();
   int code = 0;
   try {
     code = dispatch(Arguments(argv + (argc > 0 ? 1 : 0), argv + argc));

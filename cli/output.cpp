@@ -126,7 +126,8 @@ int report_failure(const std::exception_ptr& failure) {
   } catch (const Error& error) {
     // Usage and system errors name what they are about themselves: an option, the output.
     const bool about_file = error.code() == ErrorCode::bad_file || error.code() == ErrorCode::unsupported ||
-                            error.code() == ErrorCode::internal || error.where().empty();
+                            error.code() == ErrorCode::internal || error.code() == ErrorCode::out_of_memory ||
+                            error.where().empty();
     print_error(error.code(), about_file ? file : "", error.what());
     return exit_code(error.code());
   } catch (const std::bad_alloc&) {

@@ -14,7 +14,7 @@ namespace lowbit::cli {
 namespace {
 
 /// Extensions that the program will write one day; named so that the message says "not yet" and not "unknown".
-constexpr const char* kLater[] = {".lbq", ".tflite", ".gguf"};
+constexpr const char* kLater[] = {".tflite", ".gguf"};
 
 std::string extension_of(const std::string& path) {
   const std::string name = name_of(path);

@@ -30,25 +30,33 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
   app.add_option("-o,--output", options.output, "Low-bit model to write (default: NAME.WEIGHTS.onnx in this folder)")
       ->type_name("OUT");
   add_data_options(app, options.data, "Calibration data; without them activations stay float", false);
-  app.add_option("--samples", options.samples, "Calibration samples (default 256)")
+  app.add_option("--samples", options.samples,
+                 "Calibration samples (default: as many as the methods want, 256 to 1024)")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Seed of every random choice (default 1)")->type_name("N");
-  app.add_option("--weights", options.weights, "Number system of the weights (default int8)")->type_name("SYSTEM");
+  app.add_option("--weights", options.weights,
+                 "Number system of the weights (default int8); auto:N: the best for each layer, N bits on average")
+      ->type_name("SYSTEM");
   app.add_option("--activations", options.activations, "Number system of the activations (default uint8), or none")
       ->type_name("SYSTEM");
-  app.add_option("--granularity", options.granularity, "Of the weights: tensor, channel, group:N or block:RxC")
+  app.add_option("--granularity", options.granularity,
+                 "Of the weights: tensor, channel, group:N or block:RxC (default: the system's own, else channel)")
       ->type_name("G");
   app.add_option("--range", options.range,
                  "Range of the activations: minmax, average, percentile:P, mse, entropy, adaptive")
       ->type_name("RULE");
-  app.add_option("--weight-range", options.weight_range, "Range of the weights: minmax or mse")->type_name("RULE");
+  app.add_option("--weight-range", options.weight_range,
+                 "Range of the weights: minmax, mse, or weighted (mse by the size of the inputs; needs data)")
+      ->type_name("RULE");
   app.add_option("--rounding", options.rounding, "nearest or stochastic:SEED")->type_name("RULE");
   app.add_option("--symmetry", options.symmetry, "Zero points: asymmetric, symmetric or mixed")->type_name("RULE");
-  line.add_list("--method", options.methods, "Methods to apply, in this order: NAME[,NAME...]; none for no method")
+  line.add_list("--method", options.methods,
+                "Methods to apply, in this order: NAME[:OPTION=X][,NAME...]; default, or none for plain rounding")
       ->delimiter(',')
       ->type_name("NAME");
-  app.add_option("--recipe", options.recipe_file, "All of the above in a file, or the name of a built-in recipe")
+  app.add_option("--recipe", options.recipe_file,
+                 "All of the above in a file (or in a container), or the name of a built-in recipe")
       ->type_name("FILE|NAME");
   app.add_option("--save-recipe", options.save_recipe, "Write the recipe that was really used")->type_name("FILE.toml");
   line.add_list("--include", options.include, "Only these layers: a glob, or op:NAME; may be repeated")
@@ -102,6 +110,8 @@ Recipe make_recipe(const QuantizeOptions& options) {
   if (!options.include.empty()) recipe.include = options.include;
   if (!options.exclude.empty()) recipe.exclude = options.exclude;
   check_recipe(recipe);
+  if (recipe.weight_range == "weighted" && !options.data.given())
+    refuse("--weight-range weighted needs calibration data (give --data, or choose mse)");
   // Methods that the user asked for are not dropped silently.
   const bool default_methods = options.methods.empty() && options.recipe_file.empty();
   return options.data.given() ? recipe : without_data(std::move(recipe), default_methods);

@@ -1,13 +1,20 @@
 # A room is one folder below lowbit/: a static library lowbit_<name> of all its sources and those of its sub-folders.
 #   lowbit_room(numbers DEPENDS base LINK fmt::fmt)
 # DEPENDS names rooms below it (dependency only downwards; tools/check_layers.py checks the includes), LINK outside libraries.
+# FOLDER is the room's folder if it has another name, WITHOUT a sub-folder that is a room of its own.
 # Sub-folders named after an instruction set are compiled with its flags, see lowbit_isa.cmake.
 # Every room is installed, and part of the target lowbit::lowbit of the installed package.
 include(lowbit_isa)
 
 function(lowbit_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LINK" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  cmake_parse_arguments(ROOM "" "FOLDER;WITHOUT" "DEPENDS;LINK" ${ARGN})
+  if(NOT ROOM_FOLDER)
+    set(ROOM_FOLDER ${name})
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ROOM_FOLDER}/*.cpp)
+  if(ROOM_WITHOUT)
+    list(FILTER sources EXCLUDE REGEX "/${ROOM_FOLDER}/${ROOM_WITHOUT}/")
+  endif()
   lowbit_isa_objects(${name} sources)
   set(scope PUBLIC)
   if(sources)

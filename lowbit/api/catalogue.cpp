@@ -1,4 +1,7 @@
 #include "lowbit/api/catalogue.h"
+#include "lowbit/kernels/qeltwise.h"
+#include "lowbit/kernels/qlayer.h"
+#include "lowbit/kernels/qpool.h"
 
 #include <fmt/format.h>
 
@@ -73,8 +76,21 @@ void list_formats(Catalogue& catalogue) {
                                  std::string(format->summary)});
 }
 
-/// No kernel of its own has a row yet: the executor's plain steps are not chosen by instruction set.
-void list_kernels(Catalogue& catalogue) { catalogue.headings = {"name", "instruction set", "types"}; }
+void list_kernels(Catalogue& catalogue) {
+  catalogue.headings = {"name", "instruction set", "used here", "summary"};
+  const kernels::Isa active = kernels::active_isa();
+  for (const kernels::QLayerKernel& row : kernels::qlayer_table())
+    catalogue.rows.push_back({row.name, std::string(kernels::isa_row(row.isa).name),
+                              row.isa <= active && kernels::isa_row(row.isa).supported ? "yes" : "no", row.summary});
+  const auto family = [&](const char* name, kernels::Isa isa, bool used, const char* summary) {
+    catalogue.rows.push_back({name, std::string(kernels::isa_row(isa).name), used ? "yes" : "no", summary});
+  };
+  for (const kernels::QPoolKernels& row : kernels::qpool_table())
+    family("pools", row.isa, row.isa == kernels::qpool().isa, "maximum and means of codes");
+  for (const kernels::QEltwiseKernels& row : kernels::qeltwise_table())
+    family("element-wise", row.isa, row.isa == kernels::qeltwise().isa,
+           "sums, products, tables, conversions, transposition");
+}
 
 struct Topic {
   const char* name;
@@ -109,6 +125,14 @@ Catalogue read_catalogue(const std::string& topic) {
               fmt::format("nothing to list by the name {} ({})", printable(topic, 60),
                           near.empty() ? "one of " + join(catalogue_topics(), ", ") : near),
               "list");
+}
+
+std::string instruction_set_text() {
+  std::vector<std::string> supported;
+  for (const kernels::IsaRow& row : kernels::isa_table())
+    if (row.supported) supported.emplace_back(row.name);
+  return fmt::format("instruction set: {} (this machine has {})\n", kernels::isa_row(kernels::active_isa()).name,
+                     join(supported, ", "));
 }
 
 }  // namespace lowbit

@@ -18,4 +18,7 @@ const std::vector<std::string>& catalogue_topics();
 /// Throws Error{bad_argument} with the nearest topics.
 Catalogue read_catalogue(const std::string& topic);
 
+/// "instruction set: avx2 (this machine has ref, avx2)\n"; LOWBIT_ISA chooses another.
+std::string instruction_set_text();
+
 }  // namespace lowbit

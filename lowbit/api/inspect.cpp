@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/eval/metrics.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/ops/op.h"
@@ -43,16 +44,6 @@ void count_number_systems(const Graph& graph, Inspection& inspection) {
   }
 }
 
-/// The output channels of a weight: the axis that its first reader keeps.
-int64_t channel_axis(const Graph& graph, const std::vector<Graph::Use>& uses, int64_t rank) {
-  if (uses.empty() || uses[0].position < 0) return 0;
-  const Node& reader = graph.nodes[static_cast<size_t>(uses[0].node)];
-  if (reader.is("ConvTranspose")) return std::min<int64_t>(1, rank - 1);
-  if (reader.is("MatMul")) return rank - 1;
-  if (reader.is("Gemm")) return reader.attr_int("transB", 0) ? 0 : rank - 1;
-  return 0;
-}
-
 double rounding_sqnr_db(const Tensor& x, const char* format, const Granularity& granularity) {
   Quantization quantization;
   quantization.format = parse_number_format(format);
@@ -85,6 +76,15 @@ void add_moments(std::span<const float> x, WeightStatistics& result) {
 
 }  // namespace
 
+int64_t channel_axis(const Graph& graph, const std::vector<Graph::Use>& uses, int64_t rank) {
+  if (uses.empty() || uses[0].position < 0) return 0;
+  const Node& reader = graph.nodes[static_cast<size_t>(uses[0].node)];
+  if (reader.is("ConvTranspose")) return std::min<int64_t>(1, rank - 1);
+  if (reader.is("MatMul")) return rank - 1;
+  if (reader.is("Gemm")) return reader.attr_int("transB", 0) ? 0 : rank - 1;
+  return 0;
+}
+
 std::string number_system_text(const Value& value) {
   if (value.quantization)
     return to_string(value.quantization->format) + "/" +
@@ -97,8 +97,9 @@ std::vector<WeightStatistics> weight_statistics(const Graph& graph) {
   const auto uses = graph.uses();
   for (size_t id = 0; id < graph.values.size(); ++id) {
     const Value& value = graph.values[id];
-    if (!value.constant || !is_float(value.constant->dtype()) || value.constant->count() < 2) continue;
-    const Tensor x = to_float32(*value.constant);
+    if (!value.constant || value.constant->count() < 2) continue;
+    if (!is_float(value.constant->dtype()) && !holds_codes(value)) continue;
+    const Tensor x = to_float32(unrounded_values(value));
     WeightStatistics result;
     result.name = value.name;
     result.number_system = number_system_text(value);
@@ -123,6 +124,8 @@ Inspection inspect_file(const std::string& path, bool with_weight_statistics, bo
   raise_qdq(annotated);
   count_number_systems(annotated, inspection);
   inspection.weights = summarize_weights(annotated);
+  inspection.container = container_contents(path);
+  if (inspection.container) inspection.weights = {inspection.container->parameters, inspection.container->weight_bytes};
   if (with_weight_statistics) inspection.weight_statistics = weight_statistics(annotated);
   return inspection;
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "lowbit/api/container.h"
 #include "lowbit/core/graph.h"
 #include "lowbit/core/measurements.h"
 
@@ -27,7 +29,8 @@ struct Inspection {
   std::map<std::string, int64_t> unknown;         ///< those that this build does not know
   std::map<std::string, int64_t> cannot_run;      ///< known, but without a version that runs
   std::map<std::string, int64_t> number_systems;  ///< tensors by type: "float32", "int8/channel (weights)" ...
-  WeightSummary weights;
+  WeightSummary weights;                          ///< as really stored where that is known (containers)
+  std::optional<ContainerContents> container;
   std::vector<WeightStatistics> weight_statistics;  ///< only if asked for
 };
 
@@ -35,6 +38,9 @@ Inspection inspect_file(const std::string& path, bool with_weight_statistics, bo
 
 /// Statistics of the float constants of a graph with at least two elements, in the order of the graph.
 std::vector<WeightStatistics> weight_statistics(const Graph& graph);
+
+/// The output channels of a weight: the axis that its first reader keeps.
+int64_t channel_axis(const Graph& graph, const std::vector<Graph::Use>& uses, int64_t rank);
 
 /// "int8/channel", or "float32" for a value without annotation.
 std::string number_system_text(const Value& value);

@@ -2,15 +2,20 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <optional>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/random.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/formats/format.h"
 #include "lowbit/ops/infer_shapes.h"
+#include "lowbit/ops/op.h"
 #include "lowbit/passes/fold_constants.h"
 #include "lowbit/passes/lower_qdq.h"
 #include "lowbit/passes/raise_qdq.h"
@@ -39,50 +44,122 @@ NamedTensors trial_inputs(const Graph& graph, int64_t size) {
   return inputs;
 }
 
-/// Runs both models on the same inputs; throws Error{internal} if the outputs differ more than float rounding in a few
-/// codes can.
-void compare_runs(const Graph& written, const Graph& read, ThreadPool& threads, const std::string& path) {
+/// Inputs and results of a run, to be repeated with the file read back.
+struct Trial {
+  NamedTensors inputs;
+  std::vector<Tensor> results;
+};
+
+/// Nothing if the network takes none of the sizes tried, or has operators that only other engines run.
+std::optional<Trial> try_run(const Graph& graph, ThreadPool& threads) {
   for (int64_t size : {1, 16, 64, 224}) {
-    NamedTensors inputs;
-    std::vector<Tensor> wanted, found;
     try {
-      inputs = trial_inputs(written, size);
-      wanted = Executor(written, threads).run_ordered(inputs);
+      NamedTensors inputs = trial_inputs(graph, size);
+      std::vector<Tensor> results = Executor(graph, threads).run_ordered(inputs);
+      return Trial{std::move(inputs), std::move(results)};
     } catch (const Error& error) {
-      // Sizes that the network does not take, or operators that only other engines run: nothing to compare with.
       if (error.code() == ErrorCode::internal) throw;
-      continue;
     }
-    found = Executor(read, threads).run_ordered(inputs);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      if (wanted[i].dims() != found[i].dims())
-        throw Error(ErrorCode::internal, "the written file gives other shapes than the model (please report this)",
-                    path);
-      if (wanted[i].dtype() != DType::float32) continue;
-      double largest = 0, difference = 0;
-      for (int64_t k = 0; k < wanted[i].count(); ++k) {
-        const double a = wanted[i].data<float>()[k], b = found[i].data<float>()[k];
-        if (std::isnan(b) && !std::isnan(a)) difference = INFINITY;
-        largest = std::max(largest, std::abs(a));
-        difference = std::max(difference, std::abs(a - b));
-      }
-      if (difference > 0.05 * largest + 1e-6)
-        throw Error(
-            ErrorCode::internal,
-            fmt::format(
-                "the written file gives other results than the model: they differ by {:.3g} (please report this)",
-                difference),
-            path);
+  }
+  return std::nullopt;
+}
+
+/// Throws Error{internal} if the outputs differ more than float rounding in a few codes can.
+void compare_results(const std::vector<Tensor>& wanted, const std::vector<Tensor>& found, const std::string& path) {
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].dims() != found[i].dims())
+      throw Error(ErrorCode::internal, "the written file gives other shapes than the model (please report this)", path);
+    if (wanted[i].dtype() != DType::float32) continue;
+    double largest = 0, difference = 0;
+    for (int64_t k = 0; k < wanted[i].count(); ++k) {
+      const double a = wanted[i].data<float>()[k], b = found[i].data<float>()[k];
+      if (std::isnan(b) && !std::isnan(a)) difference = INFINITY;
+      largest = std::max(largest, std::abs(a));
+      difference = std::max(difference, std::abs(a - b));
     }
-    return;
+    if (difference > 0.05 * largest + 1e-6)
+      throw Error(
+          ErrorCode::internal,
+          fmt::format("the written file gives other results than the model: they differ by {:.3g} (please report this)",
+                      difference),
+          path);
   }
 }
 
+/// Compares the codes of every weight read back with those that were to be written (Error{internal} if they differ) and
+/// lets `read` use the model's own tensors, so that there is one copy.
+void share_weights(const Graph& model, Graph& read, const std::string& path) {
+  std::unordered_map<std::string_view, const Value*> by_name;
+  for (const Value& value : model.values)
+    if (value.constant && value.quantization) by_name[value.name] = &value;
+  for (Value& value : read.values) {
+    const auto found = by_name.find(value.name);
+    if (!value.constant || !value.quantization || found == by_name.end()) continue;
+    const Value& wanted = *found->second;
+    if (wanted.constant->dims() != value.constant->dims() ||
+        wanted.quantization->params != value.quantization->params ||
+        !identical(weight_codes(wanted), weight_codes(value)))
+      throw Error(ErrorCode::internal,
+                  fmt::format("the written file holds other codes of '{}' than the model (please report this)",
+                              printable(value.name)),
+                  path);
+    value.constant = wanted.constant;
+  }
+}
+
+/// A number in the weights that is NaN or infinite spoils every result. Constants of up to 16 elements are judged by
+/// what reads them, since masks and limits are infinite on purpose; larger ones the reader of the file refuses.
+void check_small_weights(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    const OpDef* op = find_op(node);
+    const bool normalizes = node.op.ends_with("Normalization");
+    if (!normalizes && !node.is("QuantizeLinear") && !node.is("DequantizeLinear") && !node.is("PRelu") &&
+        !(op && op->kind == OpKind::compute))
+      continue;
+    for (ValueId id : node.inputs) {
+      const Tensor* constant = id == kNone ? nullptr : graph.constant(id);
+      if (!constant || !is_float(constant->dtype()) || constant->count() > 16) continue;
+      const Tensor floats = to_float32(*constant);
+      for (const float x : floats.values<float>())
+        if (!std::isfinite(x))
+          throw Error(ErrorCode::bad_file,
+                      fmt::format("reads '{}', which holds a NaN or infinite weight (repair the weights, or allow it "
+                                  "with --allow-nonfinite)",
+                                  printable(graph.value(id).name)),
+                      fmt::format("node '{}' ({})", printable(node.name), printable(node.op)));
+    }
+  }
+}
+
+class CountingSink : public ByteSink {
+ public:
+  using ByteSink::write;
+  void write(Bytes bytes) override { count += static_cast<int64_t>(bytes.size()); }
+  int64_t count = 0;
+};
+
 }  // namespace
+
+std::optional<int64_t> predicted_file_bytes(const Model& model, const std::string& path) {
+  const FileFormat& format = format_to_write(path);
+  CountingSink sink;
+  WriteOptions options;
+  options.external_data_above_bytes = INT64_MAX;
+  try {
+    Model lowered = model;
+    if (!format.keeps_annotations) lowered.graph = lower_qdq(model.graph);
+    format.write(lowered, sink, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    return std::nullopt;
+  }
+  return sink.count;
+}
 
 Model open_model(const std::string& path, bool allow_nonfinite) {
   Model model = load_model(path, allow_nonfinite);
   try {
+    if (!allow_nonfinite) check_small_weights(model.graph);
     raise_qdq(model.graph);
     infer_shapes(model.graph);
   } catch (const Error& error) {
@@ -93,12 +170,22 @@ Model open_model(const std::string& path, bool allow_nonfinite) {
 }
 
 int64_t save_quantized(const Model& model, const std::string& path, ThreadPool& threads) {
-  Model lowered = model;
-  lowered.graph = lower_qdq(model.graph);
-  save_model(lowered, path);
+  // One thing after the other, so that no two of them are in memory at once.
+  const std::optional<Trial> trial = try_run(model.graph, threads);
+  return_freed_memory();
+  if (format_to_write(path).keeps_annotations) {
+    save_model(model, path);
+  } else {
+    Model lowered = model;
+    lowered.graph = lower_qdq(model.graph);
+    save_model(lowered, path);
+  }
+  return_freed_memory();
   try {
-    const Model read = open_model(path, /*allow_nonfinite=*/true);
-    compare_runs(model.graph, read.graph, threads, path);
+    Model read = open_model(path, /*allow_nonfinite=*/true);
+    share_weights(model.graph, read.graph, path);
+    return_freed_memory();
+    if (trial) compare_results(trial->results, Executor(read.graph, threads).run_ordered(trial->inputs), path);
     return read.file_bytes;
   } catch (...) {
     unlink(path.c_str());

@@ -9,8 +9,13 @@
 #include <fmt/format.h>
 
 #include "lowbit/api/runner.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/methods/annotate.h"
+#include "lowbit/methods/defaults.h"
+#include "lowbit/methods/weight_choice.h"
+#include "lowbit/numbers/rounding.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/passes/passes.h"
 
@@ -18,12 +23,13 @@ namespace lowbit {
 namespace {
 
 /// Samples of one calibration step: enough to keep the cores busy, few enough to keep activations small.
-int64_t calibration_batch(const Graph& graph, const DataSet& data) {
+int64_t calibration_batch(const Graph& graph, const DataSet& data, int threads) {
   const Batch first = data.read(0, 1);
   int64_t elements = 1;
   for (const auto& [name, tensor] : first.inputs) elements = std::max(elements, tensor.count());
-  constexpr int64_t kElementsPerBatch = int64_t{1} << 20;
-  return usable_batch(graph, std::clamp<int64_t>(kElementsPerBatch / elements, 1, 64));
+  constexpr int64_t kElementsPerBatch = int64_t{5} << 17;
+  const int64_t fitting = std::clamp<int64_t>(kElementsPerBatch / elements, 1, 64);
+  return usable_batch(graph, (fitting + threads - 1) / threads * threads);  // samples are spread over the threads
 }
 
 /// Appends the rows of `more` to `batch`.
@@ -58,7 +64,7 @@ class CalibrationSamples {
       : graph_(graph),
         data_(data),
         count_(std::min(wanted, data.size())),
-        batch_(calibration_batch(graph, data)),
+        batch_(calibration_batch(graph, data, threads.size())),
         threads_(threads),
         progress_(std::move(progress)) {}
 
@@ -99,22 +105,52 @@ std::string fingerprint(const Graph& graph) {
 }
 
 /// What calibration has to look at.
-CalibrateOptions observed(const Graph& graph, const Placement& placement, const Recipe& recipe) {
+CalibrateOptions observed(const Graph& graph, const Placement& placement, const Recipe& recipe,
+                          const std::vector<MethodCall>& methods) {
   CalibrateOptions options;
   options.values = values_to_observe(graph, placement);
-  const bool corrects = std::find(recipe.methods.begin(), recipe.methods.end(), "bias-correct") != recipe.methods.end();
-  if (!corrects) return options;
+  const bool corrects =
+      std::any_of(methods.begin(), methods.end(), [](const MethodCall& call) { return call.method->channel_means; });
+  const bool chooses = std::any_of(placement.nodes.begin(), placement.nodes.end(),
+                                   [](const NodePlan& plan) { return parse_auto(*plan.settings.weights).has_value(); });
+  const bool weighs = recipe.weight_range == "weighted" || (chooses && recipe.weight_range != "mse");
+  if (!corrects && !weighs) return options;
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    if (placement.nodes[n].weight == kNone || !(node.is("Conv") || node.is("Gemm"))) continue;
+    if (placement.nodes[n].weight == kNone || !(node.is("Conv") || node.is("Gemm") || (weighs && node.is("MatMul"))))
+      continue;
     options.values.insert(graph.value(node.inputs[0]).name);
     options.per_channel.insert(graph.value(node.inputs[0]).name);
   }
   return options;
 }
 
-bool needs_statistics(const Placement& placement) {
-  return std::any_of(placement.quantized.begin(), placement.quantized.end(), [](char q) { return q != 0; });
+void apply_methods(Graph& graph, const std::vector<MethodCall>& methods, MethodStage stage, MethodContext& context) {
+  for (const MethodCall& call : methods) {
+    if (call.method->stage != stage || (call.method->needs_data && !context.batches)) continue;
+    context.set = call.set;
+    call.method->apply(graph, context);
+  }
+}
+
+/// The methods that change the float network before anything is measured.
+void edit_float_network(Graph& graph, const std::vector<MethodCall>& methods, const DataSet* data, const Recipe& recipe,
+                        ThreadPool& threads, const Progress& progress, std::vector<std::string>& notes) {
+  const auto edits = [](const MethodCall& call) { return call.method->stage == MethodStage::float_network; };
+  if (std::none_of(methods.begin(), methods.end(), edits)) return;
+  const Graph original = graph;
+  std::optional<CalibrationSamples> samples;
+  if (data) samples.emplace(original, *data, recipe.samples, threads, progress);
+  MethodContext context{.recipe = recipe,
+                        .threads = threads,
+                        .float_graph = &original,
+                        .statistics = nullptr,
+                        .batches = data ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
+                        .progress = progress,
+                        .placement = nullptr,
+                        .set = {},
+                        .notes = &notes};
+  apply_methods(graph, methods, MethodStage::float_network, context);
 }
 
 void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
@@ -128,49 +164,68 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
                                   printable(name), statistics.nonfinite, statistics.count));
 }
 
+/// Activations that calibration would annotate, with parameters that take as many bytes as the real ones.
+void add_placeholders(Graph& graph, const Placement& placement, const Recipe& recipe) {
+  const NumberFormat format = parse_number_format(recipe.activations == "none" ? "uint8" : recipe.activations);
+  for (size_t v = 0; v < placement.quantized.size(); ++v)
+    if (placement.quantized[v] && !graph.values[v].quantization && !graph.values[v].constant)
+      graph.values[v].quantization = linear_quantization(format, {1, 0}, "minmax over 256 samples");
+  graph.remove_dead();
+}
+
 }  // namespace
 
-QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& recipe, ThreadPool& threads,
+QuantizeResult quantize(Model model, const DataSet* data, const Recipe& wanted_recipe, ThreadPool& threads,
                         const Progress& progress) {
   const auto begin = std::chrono::steady_clock::now();
   QuantizeResult result;
-  result.model = model;
-  result.recipe = recipe;
+  result.model = std::move(model);
+  const Recipe& recipe = result.recipe = with_default_methods(wanted_recipe, data != nullptr, result.notes);
   Graph& graph = result.model.graph;
   if (is_low_bit(graph))
     throw Error(ErrorCode::bad_argument, "the model is low-bit already (lowbit dequantize makes a float model of it)",
-                model.source_path);
-  if (recipe.rounding != "nearest")
-    throw Error(ErrorCode::bad_argument,
-                "rounding '" + printable(recipe.rounding, 60) + "' is not available in this version (use nearest)",
-                "--rounding");
-  std::vector<const Method*> methods;
+                result.model.source_path);
+  parse_rounding(recipe.rounding);
+  std::vector<MethodCall> methods;
   for (const std::string& name : recipe.methods)
-    if (name != "none") methods.push_back(&find_method(name));
+    if (name != "none") methods.push_back(parse_method(name));
+  for (const MethodCall& call : methods)
+    if (call.method->needs_data && !data)
+      throw Error(ErrorCode::bad_argument, fmt::format("{} needs calibration data (give --data)", call.method->name),
+                  "--method");
   prepare_for_quantization(graph);
-  const Placement placement = place(graph, recipe, data != nullptr);
+  edit_float_network(graph, methods, data, recipe, threads, progress, result.notes);
+  Placement placement = place(graph, recipe, data != nullptr);
   const Graph float_graph = graph;
 
   std::optional<CalibrationSamples> samples;
-  if (data && needs_statistics(placement)) {
+  const CalibrateOptions wanted = observed(float_graph, placement, recipe, methods);
+  const bool needs_data =
+      std::any_of(methods.begin(), methods.end(), [](const MethodCall& m) { return m.method->needs_data; });
+  if (data && (needs_data || !wanted.values.empty())) {
     samples.emplace(float_graph, *data, recipe.samples, threads, progress);
     result.samples = samples->count();
-    result.statistics = calibrate(float_graph, samples->source(), threads, observed(float_graph, placement, recipe));
+  }
+  if (samples && !wanted.values.empty()) {
+    result.statistics = calibrate(float_graph, samples->source(), threads, wanted);
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
   }
+  return_freed_memory();
   if (progress) progress("quantizing", 0);
-  annotate(graph, recipe, placement, samples ? &result.statistics : nullptr, result.notes);
-  const MethodContext context{recipe,
-                              threads,
-                              &float_graph,
-                              samples ? &result.statistics : nullptr,
-                              samples ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
-                              progress};
-  for (const Method* method : methods) {
-    if (method->needs_data && !samples) continue;
-    method->apply(graph, context);
-  }
+  const StatisticsSet* statistics = samples ? &result.statistics : nullptr;
+  resolve_auto(graph, statistics, threads, placement, result.recipe, result.notes);
+  annotate(graph, recipe, placement, statistics, result.notes, &threads);
+  MethodContext context{.recipe = recipe,
+                        .threads = threads,
+                        .float_graph = &float_graph,
+                        .statistics = statistics,
+                        .batches = samples ? std::function<BatchSource()>([&] { return samples->source(); }) : nullptr,
+                        .progress = progress,
+                        .placement = &placement,
+                        .set = {},
+                        .notes = &result.notes};
+  apply_methods(graph, methods, MethodStage::annotated, context);
   graph.remove_dead();
   result.coverage = coverage_of(graph, placement, samples ? &result.statistics : nullptr);
   add_notes(result, result.notes);
@@ -178,18 +233,21 @@ QuantizeResult quantize(const Model& model, const DataSet* data, const Recipe& r
   return result;
 }
 
-Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe) {
+Coverage plan_quantization(const Model& model, bool with_data, const Recipe& recipe, Model* planned) {
   Model prepared = model;
   prepare_for_quantization(prepared.graph);
-  const Placement placement = place(prepared.graph, recipe, with_data);
+  Placement placement = place(prepared.graph, recipe, with_data);
   // Weights can be annotated without data; activations are shown by the format they would get.
   Recipe weights = recipe;
+  std::vector<std::string> notes;
+  ThreadPool threads;
+  resolve_auto(prepared.graph, nullptr, threads, placement, weights, notes);
+  if (weights.weight_range == "weighted") weights.weight_range = "mse";  // the data are not looked at
   Placement only_weights = placement;
   std::fill(only_weights.quantized.begin(), only_weights.quantized.end(), char{0});
   for (NodePlan& plan : only_weights.nodes)
     if (plan.role == NodeRole::integer || plan.role == NodeRole::concat) plan.role = NodeRole::movement;
-  std::vector<std::string> notes;
-  annotate(prepared.graph, weights, only_weights, nullptr, notes);
+  annotate(prepared.graph, weights, only_weights, nullptr, notes, &threads);
   Coverage coverage = coverage_of(prepared.graph, placement, nullptr);
   std::map<std::string, size_t> by_name;
   for (size_t n = 0; n < prepared.graph.nodes.size(); ++n) by_name[prepared.graph.nodes[n].name] = n;
@@ -199,6 +257,10 @@ Coverage plan_quantization(const Model& model, bool with_data, const Recipe& rec
     if (result != kNone && placement.quantized[static_cast<size_t>(result)])
       layer.activations = *placement.nodes[n].settings.activations + "/tensor";
   }
+  if (planned) {
+    add_placeholders(prepared.graph, placement, recipe);
+    *planned = std::move(prepared);
+  }
   return coverage;
 }
 
@@ -206,8 +268,7 @@ Model dequantize(const Model& model) {
   Model result = model;
   for (Value& value : result.graph.values) {
     if (!value.quantization) continue;
-    if (value.constant && !value.quantization->dynamic)
-      value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
     value.quantization.reset();
   }
   return result;

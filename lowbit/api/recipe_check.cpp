@@ -7,6 +7,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
 #include "lowbit/methods/method.h"
+#include "lowbit/methods/weight_choice.h"
 #include "lowbit/numbers/granularity.h"
 #include "lowbit/observe/range.h"
 
@@ -19,6 +20,7 @@ namespace {
 
 void check_number_system(const std::string& name, const char* key) {
   if (name == "none") return;
+  if (std::string_view(key) == "weights" && parse_auto(name)) return;
   try {
     parse_number_format(name);
   } catch (const Error& error) {
@@ -39,19 +41,15 @@ void check_rounding(const std::string& text) {
            "rounding");
 }
 
-void check_method(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Method* method : method_table()) known.emplace_back(method->name);
-  if (std::find(known.begin(), known.end(), name) == known.end())
-    refuse(fmt::format("{} is not available in this version (available: {})", printable(name, 60),
-                       known.empty() ? "none" : join(known, ", ")),
-           "method");
+void check_method(const std::string& text) {
+  if (text == "none" || text == "default") return;
+  parse_method(text);
 }
 
 void check_settings(const LayerSettings& settings) {
   if (settings.weights) check_number_system(*settings.weights, "weights");
   if (settings.activations) check_number_system(*settings.activations, "activations");
-  if (settings.granularity) parse_granularity(*settings.granularity);
+  if (settings.granularity && *settings.granularity != "default") parse_granularity(*settings.granularity);
   if (settings.range) parse_range_rule(*settings.range);
 }
 
@@ -59,7 +57,7 @@ void check_settings(const LayerSettings& settings) {
 
 void check_recipe(const Recipe& recipe) {
   check_settings({recipe.weights, recipe.activations, recipe.granularity, recipe.range});
-  check_one_of(recipe.weight_range, {"minmax", "mse"}, "weight-range");
+  check_one_of(recipe.weight_range, {"minmax", "mse", "weighted"}, "weight-range");
   check_one_of(recipe.symmetry, {"asymmetric", "symmetric", "mixed"}, "symmetry");
   check_rounding(recipe.rounding);
   for (const std::string& name : recipe.methods) check_method(name);
@@ -68,7 +66,9 @@ void check_recipe(const Recipe& recipe) {
 
 Recipe without_data(Recipe recipe, bool drop_methods) {
   recipe.activations = "none";
-  if (drop_methods) std::erase_if(recipe.methods, [](const std::string& name) { return find_method(name).needs_data; });
+  if (drop_methods)
+    std::erase_if(recipe.methods,
+                  [](const std::string& name) { return name == "default" || parse_method(name).method->needs_data; });
   return recipe;
 }
 

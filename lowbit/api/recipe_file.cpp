@@ -1,5 +1,7 @@
 #include "lowbit/api/recipe_file.h"
 
+#include "lowbit/api/container.h"
+
 #include <sstream>
 
 #include <fmt/format.h>
@@ -205,7 +207,7 @@ Recipe parse_recipe(const std::string& toml_text, const std::string& where) {
   reader.get("exclude", recipe.exclude);
   reader.get("quantize_inputs", recipe.quantize_inputs);
   reader.get("quantize_outputs", recipe.quantize_outputs);
-  reader.get("samples", 1, recipe.samples);
+  reader.get("samples", 0, recipe.samples);
   int64_t seed = static_cast<int64_t>(recipe.seed);
   reader.get("seed", 0, seed);
   recipe.seed = static_cast<uint64_t>(seed);
@@ -246,6 +248,8 @@ Recipe load_recipe(const std::string& file_or_name) {
                             near.empty() ? "built in: " + join(names, ", ") : near),
                 file_or_name);
   }
+  if (const std::string stored = stored_recipe(file_or_name); !stored.empty())
+    return parse_recipe(stored, file_or_name);
   const auto file = MappedFile::open(file_or_name);
   const Bytes bytes = file->bytes();
   return parse_recipe(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), file_or_name);

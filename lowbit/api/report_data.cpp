@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "lowbit/api/inspect.h"
+#include "lowbit/core/weights.h"
+#include "lowbit/numbers/level_table.h"
 
 namespace lowbit {
 namespace {
@@ -24,7 +26,7 @@ Distribution describe(const Value& value, const char* kind) {
 
 Distribution describe_weights(const Value& value) {
   Distribution result = describe(value, "weights");
-  const Tensor x = to_float32(*value.constant);
+  const Tensor x = to_float32(unrounded_values(value));
   const auto values = x.values<float>();
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   result.low = *low;
@@ -67,10 +69,17 @@ Interval representable_range(const Quantization& quantization) {
   const auto stride = static_cast<size_t>(format.system->param_count(format));
   const bool walk = codes.count() <= kMostCodesWalked && !quantization.linear();
   for (size_t at = 0; stride > 0 && at + stride <= quantization.params.size(); at += stride) {
-    const auto level = [&](int32_t code) {
-      const double value = format.system->level(format, quantization.params.data() + at, code);
+    const auto include = [&](double value) {
       range.low = std::min(range.low, value);
       range.high = std::max(range.high, value);
+    };
+    if (format.vector_size > 1) {
+      for (const float value : vector_values(format, quantization.params.data() + at))
+        include(static_cast<double>(value));
+      continue;
+    }
+    const auto level = [&](int32_t code) {
+      include(format.system->level(format, quantization.params.data() + at, code));
     };
     level(codes.min);
     level(codes.max);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/api/inference.h"
 #include "lowbit/base/checked.h"
 #include "lowbit/base/text.h"
 #include "lowbit/eval/metrics.h"
@@ -153,17 +154,17 @@ double median(std::vector<double> values) {
 }
 
 /// Median time of one sample, run alone.
-double latency_ms(const Model& model, const DataSet& data, Executor& executor) {
+double latency_ms(const Model& model, const DataSet& data, Inference& inference) {
   const int64_t batch = std::min(usable_batch(model.graph, 1), data.size());
   const NamedTensors inputs = bind_inputs(model.graph, data.read(0, batch));
   using Clock = std::chrono::steady_clock;
-  for (int i = 0; i < kLatencyWarmup; ++i) executor.run_ordered(inputs);
+  for (int i = 0; i < kLatencyWarmup; ++i) inference.run_ordered(inputs);
   std::vector<double> times;
   const auto start = Clock::now();
   while (times.size() < kLatencyRuns &&
          (times.empty() || std::chrono::duration<double>(Clock::now() - start).count() < kLatencySeconds)) {
     const auto begin = Clock::now();
-    executor.run_ordered(inputs);
+    inference.run_ordered(inputs);
     times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count() /
                     static_cast<double>(batch));
   }
@@ -217,7 +218,7 @@ int64_t usable_batch(const Graph& graph, int64_t wanted) {
 EvaluateRun evaluate_model(const Model& model, const std::string& file, const DataSet& data, ThreadPool& threads,
                            const EvaluateRun* reference, const std::function<void(double share)>& progress) {
   if (model.graph.outputs.empty()) throw Error(ErrorCode::bad_file, "the model has no output", file);
-  Executor executor(model.graph, threads);
+  Inference inference(model.graph, threads);
   EvaluateRun run;
   std::optional<ClassificationScores> scores;
   if (data.has_labels()) scores.emplace();
@@ -229,7 +230,7 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
   for (int64_t begin = 0; begin < size; begin += step) {
     const int64_t count = std::min(step, size - begin);
     const Batch batch = data.read(begin, count, &threads);
-    const Tensor output = executor.run_ordered(bind_inputs(model.graph, batch))[0];
+    const Tensor output = inference.run_ordered(bind_inputs(model.graph, batch))[0];
     const Tensor rows = as_rows(output, count);
     for (int64_t i = 0; i < rows.dim(0); ++i)
       run.predictions.push_back(
@@ -274,7 +275,7 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
     const double sqnr = output_error.result().sqnr_db;
     evaluation.metrics["sqnr_db"] = {sqnr, {sqnr, sqnr}};
   }
-  evaluation.latency_ms_median = latency_ms(model, data, executor);
+  evaluation.latency_ms_median = latency_ms(model, data, inference);
   return run;
 }
 

@@ -38,11 +38,22 @@ struct Comparison {
 Comparison compare_models(const Model& float_model, const Model& low_bit, const DataSet& data, ThreadPool& threads,
                           const std::function<void(double share)>& progress = {});
 
+/// What this machine can do at most, measured: the limit that speeds are compared with.
+struct MachinePeak {
+  std::string instruction_set;
+  double ops_per_second = 0;    ///< 8-bit multiplications plus additions, one thread
+  double bytes_per_second = 0;  ///< reading memory, one thread
+};
+/// Takes about a tenth of a second.
+MachinePeak measure_machine_peak();
+
 struct BenchOptions {
   double seconds = 1.0;  ///< measuring time per model
   int warmup = 3;
   int64_t batch = 1;
   bool per_layer = false;
+  MachinePeak peak;                                      ///< zero: shares of it are left out
+  std::function<void(double share)> progress = nullptr;  ///< called after each run
 };
 BenchResult bench_model(const Model& model, const std::string& file, ThreadPool& threads, const BenchOptions& options);
 

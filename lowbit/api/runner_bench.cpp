@@ -1,15 +1,16 @@
 // Latency, throughput and memory of a model on made-up inputs.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <fstream>
-#include <map>
 
 #include <fmt/format.h>
 
+#include "lowbit/api/inference.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/random.h"
 #include "lowbit/base/text.h"
-#include "lowbit/ops/op.h"
+#include "lowbit/kernels/peak.h"
 
 namespace lowbit {
 namespace {
@@ -50,31 +51,62 @@ double at_share(const std::vector<double>& sorted, double share) {
   return sorted[std::min(index, sorted.size() - 1)];
 }
 
-/// Multiply-adds of every node, for one run with these inputs.
-std::map<std::string, int64_t> count_macs(const Graph& graph, const NamedTensors& inputs, ThreadPool& threads) {
-  std::map<ValueId, Dims> dims;
-  ExecutorOptions options;
-  options.on_value = [&](ValueId id, const Tensor& tensor, bool) { dims[id] = tensor.dims(); };
-  Executor(graph, threads, options).run_ordered(inputs);
-  std::map<std::string, int64_t> macs;
-  for (const Node& node : graph.nodes) {
-    const auto dims_of = [&](ValueId id) -> const Dims* {
-      if (id == kNone) return nullptr;
-      if (const Tensor* constant = graph.constant(id)) return &constant->dims();
-      const auto found = dims.find(id);
-      return found == dims.end() ? nullptr : &found->second;
+/// Times of the steps of a session, medians over the measured runs.
+class StepTimes {
+ public:
+  explicit StepTimes(Session& session) : session_(session), times_(session.plan().steps.size()) {
+    session_.on_time = [this](size_t step, int64_t nanoseconds) {
+      if (measuring) times_[step].push_back(static_cast<double>(nanoseconds) * 1e-6);
     };
-    std::vector<const Dims*> in, out;
-    for (const ValueId id : node.inputs) in.push_back(dims_of(id));
-    for (const ValueId id : node.outputs) out.push_back(dims_of(id));
-    // The result of a layer whose activation was fused into it has the shape of the activation's.
-    if (!out.empty() && !out[0])
-      for (const Node& reader : graph.nodes)
-        if (reader.input(0) == node.outputs[0] && (reader.is("Relu") || reader.is("Clip")))
-          out[0] = dims_of(reader.output());
-    if (!in.empty() && in[0] && !out.empty() && out[0]) macs[node.name] = multiply_adds(graph, node, in, out);
   }
-  return macs;
+  ~StepTimes() { session_.on_time = nullptr; }
+  bool measuring = false;
+
+  std::vector<BenchResult::Layer> layers(const MachinePeak& peak, int threads) {
+    std::vector<BenchResult::Layer> result;
+    for (size_t i = 0; i < times_.size(); ++i) {
+      if (times_[i].empty()) continue;
+      const plan::StepDetails& details = session_.plan().details[i];
+      std::sort(times_[i].begin(), times_[i].end());
+      BenchResult::Layer layer;
+      layer.name = details.name;
+      layer.op = details.op;
+      layer.ms_median = at_share(times_[i], 0.5);
+      layer.macs = details.macs;
+      layer.kernel = details.kernel;
+      layer.note = details.note;
+      layer.threads = session_.plan().steps[i].chunks;
+      layer.bytes = details.bytes;
+      const double limit = peak.ops_per_second * std::min(threads, layer.threads);
+      if (details.macs > 0 && layer.ms_median > 0 && limit > 0 && details.integer)
+        layer.share_of_peak = 2e3 * static_cast<double>(details.macs) / layer.ms_median / limit;
+      result.push_back(std::move(layer));
+    }
+    return result;
+  }
+
+ private:
+  Session& session_;
+  std::vector<std::vector<double>> times_;
+};
+
+/// Sorted times of single runs.
+std::vector<double> measure(Inference& inference, const NamedTensors& inputs, const BenchOptions& options,
+                            double& total_ms) {
+  const PreparedRun run(inference, inputs);
+  for (int i = 0; i < options.warmup; ++i) run();
+  std::vector<double> times;
+  const auto start = Clock::now();
+  while (static_cast<int64_t>(times.size()) < kLeastRuns ||
+         (ms_since(start) < 1000 * options.seconds && static_cast<int64_t>(times.size()) < kMostRuns)) {
+    const auto begin = Clock::now();
+    run();
+    times.push_back(ms_since(begin));
+    if (options.progress) options.progress(ms_since(start) / (1000 * options.seconds));
+  }
+  total_ms = ms_since(start);
+  std::sort(times.begin(), times.end());
+  return times;
 }
 
 }  // namespace
@@ -91,50 +123,66 @@ int64_t peak_memory_bytes() {
 
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
+MachinePeak measure_machine_peak() {
+  MachinePeak peak;
+  peak.instruction_set = std::string(kernels::isa_row(kernels::active_isa()).name);
+  peak.ops_per_second = kernels::measure_peak();
+  // The best of a few passes over a block that no cache holds.
+  constexpr size_t kBytes = size_t{96} << 20;
+  std::vector<uint64_t> block(kBytes / sizeof(uint64_t), 1);
+  double best = 0;
+  uint64_t sum = 0;
+  for (int pass = 0; pass < 3; ++pass) {
+    const auto start = Clock::now();
+    std::array<uint64_t, 8> parts{};
+    for (size_t i = 0; i + 8 <= block.size(); i += 8)
+      for (size_t k = 0; k < 8; ++k) parts[k] += block[i + k];
+    for (const uint64_t part : parts) sum += part;
+    best = std::max(best, static_cast<double>(kBytes) / (ms_since(start) * 1e-3));
+  }
+  peak.bytes_per_second = sum > 0 ? best : 0;
+  return peak;
+}
+
 BenchResult bench_model(const Model& model, const std::string& file, ThreadPool& threads, const BenchOptions& options) {
   BenchResult result;
   result.file = file;
-  result.engine = is_low_bit(model.graph) ? "lowbit integer" : "lowbit float";
   result.threads = threads.size();
   const NamedTensors inputs = make_inputs(model.graph, options.batch);
-  std::map<std::string, std::vector<double>> layer_times;
-  ExecutorOptions executor_options;
-  bool measuring = false;
-  if (options.per_layer)
-    executor_options.on_time = [&](const Node& node, int64_t nanoseconds) {
-      if (measuring) layer_times[node.name].push_back(static_cast<double>(nanoseconds) * 1e-6);
-    };
   const auto load_start = Clock::now();
-  Executor executor(model.graph, threads, executor_options);
+  Inference inference(model.graph, threads, {/*reference_float=*/false});
+  inference.prepare(inputs);
   result.load_ms = ms_since(load_start);
-  for (int i = 0; i < options.warmup; ++i) executor.run_ordered(inputs);
-  measuring = true;
-  std::vector<double> times;
-  const auto start = Clock::now();
-  while (static_cast<int64_t>(times.size()) < kLeastRuns ||
-         (ms_since(start) < 1000 * options.seconds && static_cast<int64_t>(times.size()) < kMostRuns)) {
-    const auto begin = Clock::now();
-    executor.run_ordered(inputs);
-    times.push_back(ms_since(begin));
+  Session* session = inference.session();
+  result.engine = is_low_bit(model.graph) ? "lowbit integer" : "lowbit float";
+  if (session) {
+    const plan::Plan& plan = session->plan();
+    result.arena_bytes = plan.arena_bytes;
+    result.weight_bytes = plan.weight_bytes;
+    for (const plan::StepDetails& details : plan.details) {
+      result.macs += details.macs;
+      result.reference_steps += details.reference;
+    }
+  } else {
+    result.engine += ", reference executor";
+    result.note = inference.why_not_planned();
   }
-  const double total_ms = ms_since(start);
+  double total_ms = 0;
+  const std::vector<double> times = measure(inference, inputs, options, total_ms);
   const int64_t samples = usable_batch(model.graph, options.batch);
   result.per_second = 1000 * static_cast<double>(samples) * static_cast<double>(times.size()) / total_ms;
-  std::sort(times.begin(), times.end());
   result.ms_min = times.front();
   result.ms_median = at_share(times, 0.5);
   result.ms_p99 = at_share(times, 0.99);
   result.peak_memory_bytes = peak_memory_bytes();
-  if (!options.per_layer) return result;
-  const std::map<std::string, int64_t> macs = count_macs(model.graph, inputs, threads);
-  for (const Node& node : model.graph.nodes) {
-    const auto found = layer_times.find(node.name);
-    if (found == layer_times.end()) continue;
-    std::sort(found->second.begin(), found->second.end());
-    const auto count = macs.find(node.name);
-    result.layers.push_back(
-        {node.name, node.full_op(), at_share(found->second, 0.5), count == macs.end() ? 0 : count->second});
-  }
+  if (result.macs > 0) result.ops_per_second = 2e3 * static_cast<double>(result.macs) / result.ms_median;
+  if (is_low_bit(model.graph) && options.peak.ops_per_second > 0)
+    result.share_of_peak = result.ops_per_second / (options.peak.ops_per_second * threads.size());
+  if (!options.per_layer || !session) return result;
+  StepTimes step_times(*session);
+  step_times.measuring = true;
+  measure(inference, inputs, options, total_ms);
+  result.layers = step_times.layers(options.peak, threads.size());
   return result;
 }
 

@@ -11,6 +11,7 @@
 #include "lowbit/api/report_data.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/eval/metrics.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/passes/passes.h"
@@ -50,19 +51,18 @@ std::set<ValueId> fused_values(const Graph& graph) {
   return fused;
 }
 
-/// The low-bit graph with the decoded weights in place of the float ones, for the evaluator.
+/// The low-bit graph with decoded weights, for the evaluator.
 Graph with_decoded_weights(const Graph& graph) {
   Graph copy = graph;
   for (Value& value : copy.values)
-    if (value.constant && value.quantization && is_float(value.constant->dtype()))
-      value.constant = fake_quantize(*value.quantization, to_float32(*value.constant));
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
   return copy;
 }
 
 class Comparer {
  public:
   Comparer(const Model& float_model, const Model& low_bit, ThreadPool& threads)
-      : reference_(float_model.graph),
+      : reference_(with_decoded_weights(float_model.graph)),
         annotated_(low_bit.graph),
         decoded_(with_decoded_weights(low_bit.graph)),
         fused_(fused_values(low_bit.graph)),
@@ -263,7 +263,7 @@ class Comparer {
     const Quantization& quantization = *value.quantization;
     facts.weight_bits = quantization.format.bits;
     facts.weights_per_tensor = quantization.granularity.kind == Granularity::Kind::tensor;
-    const Tensor x = to_float32(*value.constant);
+    const Tensor x = to_float32(unrounded_values(value));
     if (x.rank() < 1 || x.count() == 0) return;
     const int64_t axis =
         facts.op == "MatMul" ? x.rank() - 1 : std::clamp<int64_t>(quantization.granularity.axis, 0, x.rank() - 1);

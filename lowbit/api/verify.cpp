@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/api/child_process.h"
+#include "lowbit/api/container.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/report_data.h"
 #include "lowbit/api/runner.h"
@@ -286,7 +287,12 @@ VerifyResult verify_model(const std::string& path, ThreadPool& threads, const Ve
                             join(engines, ", ")),
                 "--engine");
   }
-  return Verifier(path, threads, options).run();
+  if (load_model(path).source_format == "onnx") return Verifier(path, threads, options).run();
+  // Other engines read ONNX: what the file says in that form.
+  const TemporaryFolder folder;
+  const std::string converted = folder.path() + "/" + name_of(path) + ".onnx";
+  convert_model(path, converted);
+  return Verifier(converted, threads, options).run();
 }
 
 }  // namespace lowbit

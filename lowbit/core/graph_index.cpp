@@ -1,5 +1,7 @@
 #include "lowbit/core/graph_index.h"
 
+#include "lowbit/core/weights.h"
+
 namespace lowbit {
 
 int32_t only_reader(const Graph& graph, const GraphIndex& index, ValueId id) {
@@ -12,7 +14,7 @@ std::optional<double> scalar_constant(const Graph& graph, ValueId id) {
   const Tensor* tensor = graph.constant(id);
   if (!tensor || tensor->count() != 1 || (!is_float(tensor->dtype()) && !is_integer(tensor->dtype())))
     return std::nullopt;
-  return tensor->cast(DType::float64).data<double>()[0];
+  return unrounded_values(graph.value(id)).cast(DType::float64).data<double>()[0];
 }
 
 }  // namespace lowbit

@@ -70,10 +70,20 @@ struct BenchResult {
   int threads = 1;
   double ms_min = 0, ms_median = 0, ms_p99 = 0, per_second = 0, load_ms = 0;
   int64_t peak_memory_bytes = 0;
+  int64_t macs = 0;                           ///< multiply-adds of a run; 0 = not counted
+  double ops_per_second = 0;                  ///< multiplications plus additions
+  double share_of_peak = 0;                   ///< of the machine's 8-bit peak; 0 = not measured
+  int64_t arena_bytes = 0, weight_bytes = 0;  ///< of the plan
+  int reference_steps = 0;                    ///< steps that the plan leaves to the reference
+  std::string note;                           ///< why there is no plan
   struct Layer {
     std::string name, op;
     double ms_median = 0;
     int64_t macs = 0;
+    std::string kernel, note;
+    int threads = 1;
+    int64_t bytes = 0;  ///< weights, inputs, outputs
+    double share_of_peak = 0;
   };
   std::vector<Layer> layers;
 };

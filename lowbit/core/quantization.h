@@ -36,13 +36,16 @@ struct Quantization {
 /// Per-tensor annotation of a linear system.
 Quantization linear_quantization(NumberFormat format, LinearParams params, std::string origin);
 
-/// int32 codes with the dims of x (float32). Checks that the parameters fit the dims.
+/// int32 codes of x (float32), with the dims of x; in a vector system (numbers/granularity.h, code_dims) as a matrix.
+/// Checks that the parameters fit the dims.
 Tensor encode_tensor(const Quantization& quantization, const Tensor& x);
-/// float32 values of int32 codes.
+/// float32 values of int32 codes. `dims`: of the values, where they are not those of the codes (vector systems).
 Tensor decode_tensor(const Quantization& quantization, const Tensor& codes);
+Tensor decode_tensor(const Quantization& quantization, const Tensor& codes, const Dims& dims);
 /// decode(encode(x)).
 Tensor fake_quantize(const Quantization& quantization, const Tensor& x);
-/// Bits that the codes and the parameters take in a file: count * bits + groups * param bits (linear: 32 + bits).
+/// Bits that the codes and the parameters take in a file without entropy coding: bits of the codes (ternary: 8 for each
+/// five) + groups * bits of the parameters of one.
 int64_t storage_bits(const Quantization& quantization, const Dims& dims);
 
 }  // namespace lowbit

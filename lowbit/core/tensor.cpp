@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/checked.h"
-#include "lowbit/base/small_floats.h"
+#include "lowbit/core/float8_format.h"
 
 namespace lowbit {
 namespace {
@@ -37,21 +37,6 @@ To convert(From value) {
     return static_cast<To>(value);
   } else {
     return static_cast<To>(value);
-  }
-}
-
-std::optional<Float8> float8_format(DType type) {
-  switch (type) {
-    case DType::float8e4m3fn:
-      return Float8::e4m3fn;
-    case DType::float8e4m3fnuz:
-      return Float8::e4m3fnuz;
-    case DType::float8e5m2:
-      return Float8::e5m2;
-    case DType::float8e5m2fnuz:
-      return Float8::e5m2fnuz;
-    default:
-      return std::nullopt;
   }
 }
 

@@ -45,17 +45,18 @@ Model load_model(const std::string& path, bool allow_nonfinite) {
   }
 }
 
-void save_model(const Model& model, const std::string& path) {
-  for (const FileFormat* format : format_table()) {
-    if (!format->write || !has_extension(*format, path)) continue;
-    AtomicFile file(path);
-    WriteOptions options;
-    options.path = path;
-    format->write(model, file, options);
-    file.commit();
-    return;
-  }
+const FileFormat& format_to_write(const std::string& path) {
+  for (const FileFormat* format : format_table())
+    if (format->write && has_extension(*format, path)) return *format;
   throw Error(ErrorCode::bad_argument, "has an unknown extension; models are written as " + known_formats(true), path);
+}
+
+void save_model(const Model& model, const std::string& path, WriteOptions options) {
+  const FileFormat& format = format_to_write(path);
+  AtomicFile file(path);
+  options.path = path;
+  format.write(model, file, options);
+  file.commit();
 }
 
 }  // namespace lowbit

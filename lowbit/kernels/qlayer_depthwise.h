@@ -100,7 +100,8 @@ struct Depthwise {
   const QLayerCall& call;
   const QPackedHeader& header;
   int64_t taps;
-  uint8_t flip;
+  const uint8_t* flip;  ///< a vector of what changes the sign of the codes
+  const FinishVectors* vectors;
   int64_t* inner;  ///< offsets of an inner pixel
   int64_t* outer;  ///< kMost times offsets of a pixel at the border
   const uint8_t* pad;
@@ -115,7 +116,8 @@ template <typename P>
   const float* factor = section<float>(call.packed, d.header.factor_offset) + block;
   const double* scale = section<double>(call.packed, d.header.factor_offset) + block;
   const int64_t left = call.shape->out_channels - block;
-  const Finish f = {&out, factor, scale, smaller(left, wide ? 4 * P::kLanes : 16), d.header.factors_small != 0};
+  const Finish f = {&out,     factor, scale, smaller(left, wide ? 4 * P::kLanes : 16), d.header.factors_small != 0,
+                    d.vectors};
   char* y = static_cast<char*>(call.output) + (pixel * call.output_stride + block) * element;
   const int64_t y_stride = call.output_stride * element;
   if (element == 1) {
@@ -154,7 +156,7 @@ template <typename P, bool kWide>
 [[gnu::always_inline]] inline void step(const Depthwise<P>& d, const Pixels<P>& pixels, int64_t block, int64_t pixel) {
   const auto* w = section<typename P::Weight>(d.call.packed, d.header.weight_offset) + block * d.taps;
   const int32_t* bias = section<int32_t>(d.call.packed, d.header.bias_offset) + block;
-  const auto flip = P::splat_bytes(d.flip);
+  const auto flip = P::load_block(d.flip);
   constexpr int kPart = P::kTaps * (kWide ? P::kLanes : 4);
   typename P::Ints sums[4];
   unroll<4>(LOWBIT_EACH(v) { sums[v] = kWide ? P::load_ints(bias + v * P::kLanes) : P::spread_ints(bias + v * 4); });
@@ -211,8 +213,11 @@ void depthwise_run(const QLayerCall& call) noexcept {
   const int64_t table = offsets_bytes<P>(s) / static_cast<int64_t>(sizeof(int64_t));
   auto* inner = static_cast<int64_t*>(call.scratch);
   auto* pad = reinterpret_cast<uint8_t*>(inner + (1 + Pixels<P>::kMost) * table);
-  Depthwise<P> d = {call,          header, padded_taps<P>(s), static_cast<uint8_t>(input_shift<P>(header.input)), inner,
-                    inner + table, pad};
+  FinishVectors vectors;
+  make_finish_vectors(call.out, vectors);
+  alignas(64) uint8_t flip[64];
+  __builtin_memset(flip, input_shift<P>(header.input) & 255, sizeof(flip));
+  const Depthwise<P> d = {call, header, padded_taps<P>(s), flip, &vectors, inner, inner + table, pad};
   __builtin_memset(pad, header.zero_point & 255, static_cast<size_t>(round_up(s.in_channels, kAlignment) + kAlignment));
   for (int64_t t = 0; t < d.taps; ++t) {
     const int64_t tap = t < s.kernel_h * s.kernel_w ? t : 0;  // the added taps have weights of 0

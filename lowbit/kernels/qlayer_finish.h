@@ -13,6 +13,22 @@ namespace {
   return (l / 4) * 4 * vectors + v * 4 + l % 4;
 }
 
+/// Vectors made once per call: loading one is cheaper than spreading a number.
+struct FinishVectors {
+  alignas(64) int16_t zero[32];
+  alignas(64) uint8_t low[64], high[64], flip[64];
+};
+
+[[maybe_unused]] void make_finish_vectors(const QOutput& out, FinishVectors& vectors) {
+  const int32_t shift = out.type == Code::s8 ? 128 : 0;
+  const QResidual* add = out.residual;
+  const int32_t zero = add ? shift : out.zero_point + shift;
+  for (int16_t& x : vectors.zero) x = static_cast<int16_t>(zero);
+  __builtin_memset(vectors.low, (add ? add->low : out.low) + shift, 64);
+  __builtin_memset(vectors.high, (add ? add->high : out.high) + shift, 64);
+  __builtin_memset(vectors.flip, shift, 64);
+}
+
 /// Constants of one block of channels for its results.
 struct Finish {
   const QOutput* out;
@@ -20,6 +36,7 @@ struct Finish {
   const double* scales;
   int64_t channels;  ///< real ones
   bool small;        ///< see QPackedHeader::factors_small
+  const FinishVectors* vectors;
 };
 
 /// x: accumulators times factors, not above the layer's highest code -> the sum with the other operand, limited.
@@ -49,8 +66,6 @@ template <typename P, typename LoadOther>
                                                              const typename P::Floats* factors, LoadOther other) {
   const QOutput& out = *f.out;
   const QResidual* add = out.residual;
-  const int32_t shift = out.type == Code::s8 ? 128 : 0;
-  const int32_t low = add ? add->low : out.low, high = add ? add->high : out.high;
   typename P::Ints codes[4];
   typename P::Floats x[4];
   unroll<4>(LOWBIT_EACH(i) { x[i] = P::mul(P::to_floats(sums[i]), factors[i]); });
@@ -60,10 +75,9 @@ template <typename P, typename LoadOther>
   }
   if (add) add_residual<P>(*add, out, other(), x);
   unroll<4>(LOWBIT_EACH(i) { codes[i] = P::to_ints(x[i]); });
-  auto bytes = P::pack(codes, P::splat_words(static_cast<int16_t>(add ? shift : out.zero_point + shift)));
-  bytes = P::min_bytes(bytes, P::splat_bytes(static_cast<uint8_t>(high + shift)));
-  bytes = P::max_bytes(bytes, P::splat_bytes(static_cast<uint8_t>(low + shift)));
-  return P::flip(bytes, P::splat_bytes(static_cast<uint8_t>(shift)));
+  const FinishVectors& c = *f.vectors;
+  const auto bytes = P::min_bytes(P::pack(codes, P::load_words(c.zero)), P::load_block(c.high));
+  return P::flip(P::max_bytes(bytes, P::load_block(c.low)), P::load_block(c.flip));
 }
 
 /// One row of sums in the order of `vectors` vectors of kLanes lanes -> outputs that are not bytes.

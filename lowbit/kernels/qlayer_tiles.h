@@ -95,6 +95,12 @@ QLayerGrain tiles_grain(const QLayerShape& s) {
   return {P::kPixelGrain, P::kMaxVectors * P::kLanes};
 }
 
+/// The patch of a pixel is that pixel: one tap, whole pixels in order.
+[[gnu::always_inline]] inline bool lies_in_order(const QLayerShape& s) {
+  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 &&
+         s.pad_left == 0 && s.out_height == s.height && s.out_width == s.width;
+}
+
 /// Copies the patches of pixels [first, first + rows), channels of group g, to rows of the scratch.
 template <typename P>
 void gather(const QLayerCall& call, const QPackedHeader& header, int64_t g, int64_t first, int64_t rows,
@@ -106,6 +112,10 @@ void gather(const QLayerCall& call, const QPackedHeader& header, int64_t g, int6
   const auto pad = static_cast<typename P::Element>(header.zero_point + input_shift<P>(header.input));
   int64_t column = first % s.out_width, row = first / s.out_width % s.out_height,
           image = first / (s.out_width * s.out_height);
+  if (lies_in_order(s) && stride == n && depth == n) {  // all rows are one
+    P::copy(to, x + first * n, rows * n, mode);
+    return;
+  }
   const bool run_of_row = s.dilation_w == 1 && stride == n;  // the taps of a kernel row lie side by side
   for (int64_t r = 0; r < rows; ++r, to += depth) {
     typename P::Element* out = to;
@@ -219,13 +229,11 @@ void rows_of_block(const Block<P>& b, int64_t rows) {
   for (; r < rows; ++r) tile<P, V, 1>(b, r);
 }
 
-/// Rows may be read where they lie: one tap, whole pixels in order, the bytes as the kernel multiplies them. Elements
-/// behind a pixel that complete the last group of the depth meet weights of 0.
+/// Rows may be read where they lie: the bytes as the kernel multiplies them. Elements behind a pixel that complete the
+/// last group of the depth meet weights of 0.
 template <typename P>
 [[gnu::always_inline]] inline bool rows_lie_ready(const QLayerShape& s, Code input) {
-  return sizeof(typename P::Element) == 1 && input_shift<P>(input) == 0 && s.kernel_h == 1 && s.kernel_w == 1 &&
-         s.stride_h == 1 && s.stride_w == 1 && s.pad_top == 0 && s.pad_left == 0 && s.out_height == s.height &&
-         s.out_width == s.width;
+  return sizeof(typename P::Element) == 1 && input_shift<P>(input) == 0 && lies_in_order(s);
 }
 
 template <typename P>
@@ -264,7 +272,10 @@ void tiles_run(const QLayerCall& call) noexcept {
   Block<P> b = {};
   b.groups_of_depth = depth / P::kGroup;
   b.y_stride = call.output_stride * static_cast<int64_t>(code_bytes(call.out.type));
+  FinishVectors vectors;
+  make_finish_vectors(call.out, vectors);
   b.finish.out = &call.out;
+  b.finish.vectors = &vectors;
   b.finish.small = header.factors_small != 0;
   for (int64_t c = call.channel_begin; c < call.channel_end;) {
     const int64_t g = c / s.group_out(), c_end = smaller(call.channel_end, (g + 1) * s.group_out());

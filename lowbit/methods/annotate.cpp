@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/methods/weight_fit.h"
+#include "lowbit/numbers/rounding.h"
 #include "lowbit/observe/range.h"
 
 namespace lowbit {
@@ -26,8 +29,14 @@ constexpr double kMaxBiasCode = 1073741824.0;
 class Annotator {
  public:
   Annotator(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
-            std::vector<std::string>& notes)
-      : graph_(graph), recipe_(recipe), placement_(placement), statistics_(statistics), notes_(notes), index_(graph) {}
+            std::vector<std::string>& notes, ThreadPool* threads)
+      : graph_(graph),
+        recipe_(recipe),
+        placement_(placement),
+        statistics_(statistics),
+        notes_(notes),
+        threads_(threads),
+        index_(graph) {}
 
   void run() {
     for (size_t v = 0; v < graph_.values.size(); ++v)
@@ -131,41 +140,66 @@ class Annotator {
     quantization.format = parse_number_format(*plan.settings.weights);
     quantization.granularity = parse_granularity(*plan.settings.granularity);
     quantization.granularity.axis = plan.channel_axis;
-    FitOptions options;
-    options.rule = recipe_.weight_range == "mse" ? FitRule::mse : FitRule::minmax;
-    quantization.params =
-        fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(), {}, options);
-    quantization.origin =
-        recipe_.weight_range == "mse" ? "least squared error of the weights" : "extremes of the weights";
+    fit_params(node, weight, quantization);
     if (plan.role == NodeRole::anchor) make_bias_fit(node, weight, quantization);
+    const Tensor rounded = round_weight(weight, plan.weight, quantization);
     Value& value = graph_.value(plan.weight);
     if (value.quantization && !(*value.quantization == quantization)) {
       // Tied weights whose layers need different parameters: a constant of its own for this one.
       std::replace(node.inputs.begin(), node.inputs.end(), plan.weight,
-                   graph_.add_constant(value.name + "_" + node.name, weight));
+                   graph_.add_constant(value.name + "_" + node.name, rounded));
       graph_.value(node.inputs[1]).quantization = std::move(quantization);
       return;
     }
+    value.constant = rounded;
     value.quantization = std::move(quantization);
+  }
+
+  /// The weight itself if its codes are the nearest ones, else the values of the codes that the recipe's rounding
+  /// draws.
+  Tensor round_weight(const Tensor& weight, ValueId id, const Quantization& quantization) const {
+    Rounding rounding = parse_rounding(recipe_.rounding);
+    if (rounding.kind == Rounding::Kind::nearest) return weight;
+    // Tensors must not share their random numbers.
+    constexpr uint64_t kStride = 0x9e3779b97f4a7c15u;
+    rounding.seed += kStride * static_cast<uint64_t>(id + 1);
+    Tensor codes = Tensor::uninitialized(DType::int32, weight.dims());
+    encode_groups_rounded(quantization.format, quantization.granularity, weight.dims(), quantization.params, rounding,
+                          weight.data<float>(), codes.mutable_data<int32_t>());
+    return decode_tensor(quantization, codes);
+  }
+
+  void fit_params(const Node& node, const Tensor& weight, Quantization& quantization) {
+    std::vector<float> importance;
+    if (recipe_.weight_range == "weighted") {
+      importance = weight_importance(graph_, node, weight, statistics_);
+      if (importance.empty())
+        notes_.push_back(printable(node.name) +
+                         ": its input was not measured channel by channel, so all its weights count the same");
+    }
+    const FitOptions options{.rule = recipe_.weight_range == "minmax" ? FitRule::minmax : FitRule::mse,
+                             .threads = threads_};
+    quantization.params = fit_groups(quantization.format, quantization.granularity, weight.dims(), weight.data<float>(),
+                                     importance, options);
+    quantization.origin = recipe_.weight_range == "minmax" ? "extremes of the weights"
+                          : importance.empty()             ? "least squared error of the weights"
+                                                           : "least error of the weights by the size of their inputs";
   }
 
   /// |b| / (s_x * s_w) must fit 32 bits: otherwise s_w is raised, which costs resolution only in a channel whose
   /// weights are negligible beside its bias.
   void make_bias_fit(const Node& node, const Tensor& weight, Quantization& quantization) {
-    const Tensor* bias = graph_.constant(node.input(2));
-    const auto& input = graph_.value(node.inputs[0]).quantization;
-    if (!bias || !input || !quantization.linear() || bias->count() == 0) return;
+    if (!quantization.linear()) return;
     const int64_t channels = weight.dim(quantization.granularity.axis),
                   groups = static_cast<int64_t>(quantization.params.size()) / 2;
-    const Tensor values = bias->cast(DType::float64);
     if (groups != 1 && groups != channels) return;
     int64_t raised = 0;
-    for (int64_t c = 0; c < values.count(); ++c) {
-      float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : std::min(c, channels - 1)) * 2];
-      const double needed =
-          std::abs(values.data<double>()[c]) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
-      if (!(needed > scale)) continue;
-      scale = std::nextafter(static_cast<float>(needed), INFINITY);
+    for (int64_t c = 0; c < channels; ++c) {
+      float& scale = quantization.params[static_cast<size_t>(groups == 1 ? 0 : c) * 2];
+      const float needed = smallest_weight_scale(graph_, node, c);
+      // A scale that float32 cannot hold is left: then the bias does not fit, and the layer says so and stays float.
+      if (!(needed > scale) || !std::isfinite(needed)) continue;
+      scale = needed;
       ++raised;
     }
     if (raised > 0)
@@ -178,6 +212,7 @@ class Annotator {
   const Placement& placement_;
   const StatisticsSet* statistics_;
   std::vector<std::string>& notes_;
+  ThreadPool* threads_;
   GraphIndex index_;
 };
 
@@ -190,9 +225,19 @@ std::set<std::string> values_to_observe(const Graph& graph, const Placement& pla
   return names;
 }
 
+float smallest_weight_scale(const Graph& graph, const Node& node, int64_t channel) {
+  const Tensor* bias = graph.constant(node.input(2));
+  const auto& input = graph.value(node.inputs[0]).quantization;
+  if (!bias || !is_float(bias->dtype()) || bias->count() == 0 || !input || !input->linear() || input->dynamic) return 0;
+  const float value = to_float32(*bias).data<float>()[std::min(channel, bias->count() - 1)];
+  const double needed =
+      std::abs(static_cast<double>(value)) / (static_cast<double>(input->linear_at(0).scale) * kMaxBiasCode);
+  return needed > 0 ? std::nextafter(static_cast<float>(needed), INFINITY) : 0.0f;
+}
+
 void annotate(Graph& graph, const Recipe& recipe, const Placement& placement, const StatisticsSet* statistics,
-              std::vector<std::string>& notes) {
-  Annotator(graph, recipe, placement, statistics, notes).run();
+              std::vector<std::string>& notes, ThreadPool* threads) {
+  Annotator(graph, recipe, placement, statistics, notes, threads).run();
 }
 
 }  // namespace lowbit

@@ -1,93 +1,33 @@
-// Analytic bias correction: rounding the weights shifts the mean of a layer's results by E[(W_q - W) x] = (W_q - W)
-// E[x]; with the mean of each input channel from calibration that shift is known and taken out of the bias. Paper:
-// Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, arXiv:1906.04721,
-// section 4.2; here E[x] is measured on the calibration data. Padding is neglected: a border pixel sees the full mean.
-#include <cmath>
-
+// Empirical bias correction: layer by layer in graph order, the mean of each output channel is brought back to that of
+// the float network, with the inputs as they arrive in the network that is low-bit so far. So it takes out what rounded
+// weights, rounded activations and the layers before did to the means, not only what the layer's own weights did.
+// Paper: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019,
+// arXiv:1906.04721, appendix D.
+#include "lowbit/methods/layer_matrix.h"
+#include "lowbit/methods/mean_shift.h"
 #include "lowbit/methods/methods.h"
 
 namespace lowbit {
 namespace {
 
-/// Mean of each input channel of a layer, or nothing if it was not measured per channel.
-const TensorStatistics* channel_statistics(const Graph& graph, const MethodContext& context, ValueId input,
-                                           int64_t channels) {
-  if (!context.statistics) return nullptr;
-  const auto found = context.statistics->tensors.find(graph.value(input).name);
-  if (found == context.statistics->tensors.end() || static_cast<int64_t>(found->second.channels.size()) != channels)
-    return nullptr;
-  return &found->second;
-}
-
-/// How the weight tensor splits: output channel, input channel (within its group) of each element.
-struct WeightIndex {
-  int64_t outputs, inputs_per_group, groups, inner;
-  bool input_major;  ///< [in, out] (Gemm without transB, MatMul)
-};
-
-std::optional<WeightIndex> weight_index(const Node& node, const Tensor& weight) {
-  if (node.is("Conv")) {
-    int64_t inner = 1;
-    for (int64_t d = 2; d < weight.rank(); ++d) inner *= weight.dim(d);
-    return WeightIndex{weight.dim(0), weight.dim(1), std::max<int64_t>(node.attr_int("group", 1), 1), inner, false};
-  }
-  if (weight.rank() != 2) return std::nullopt;
-  const bool transposed = node.is("Gemm") && node.attr_int("transB", 0) != 0;
-  return transposed ? WeightIndex{weight.dim(0), weight.dim(1), 1, 1, false}
-                    : WeightIndex{weight.dim(1), weight.dim(0), 1, 1, true};
-}
-
-std::vector<double> mean_shift(const Tensor& weight, const Tensor& decoded, const WeightIndex& at,
-                               const TensorStatistics& input) {
-  std::vector<double> means;
-  for (const TensorStatistics::Channel& channel : input.channels)
-    means.push_back(channel.count > 0 ? channel.sum.value() / static_cast<double>(channel.count) : 0);
-  std::vector<double> shift(static_cast<size_t>(at.outputs), 0);
-  const float *w = weight.data<float>(), *q = decoded.data<float>();
-  for (int64_t o = 0; o < at.outputs; ++o) {
-    const int64_t first = o / (at.outputs / at.groups) * at.inputs_per_group;
-    for (int64_t i = 0; i < at.inputs_per_group; ++i)
-      for (int64_t k = 0; k < at.inner; ++k) {
-        const int64_t element = at.input_major ? i * at.outputs + o : (o * at.inputs_per_group + i) * at.inner + k;
-        shift[static_cast<size_t>(o)] +=
-            (static_cast<double>(q[element]) - static_cast<double>(w[element])) * means[static_cast<size_t>(first + i)];
-      }
-  }
-  return shift;
-}
-
-void correct_layer(Graph& graph, Node& node, const MethodContext& context) {
-  const Tensor* weight = graph.constant(node.input(1));
-  if (!weight || !graph.value(node.inputs[1]).quantization || weight->dtype() != DType::float32) return;
-  const auto at = weight_index(node, *weight);
-  if (!at || at->outputs % at->groups != 0) return;
-  const TensorStatistics* input = channel_statistics(graph, context, node.inputs[0], at->inputs_per_group * at->groups);
-  const Tensor* bias = graph.constant(node.input(2));
-  if (!input || (node.input(2) != kNone &&
-                 (!bias || bias->count() != at->outputs || (bias->rank() > 0 && bias->dims().back() != at->outputs))))
-    return;
-  const std::vector<double> shift =
-      mean_shift(*weight, fake_quantize(*graph.value(node.inputs[1]).quantization, *weight), *at, *input);
-  std::vector<float> corrected(static_cast<size_t>(at->outputs));
-  const Tensor old = bias ? to_float32(*bias) : Tensor(DType::float32, {at->outputs});
-  for (size_t o = 0; o < corrected.size(); ++o)
-    corrected[o] = static_cast<float>(static_cast<double>(old.data<float>()[o]) - shift[o]);
-  node.inputs.resize(3, kNone);
-  const std::string name =
-      node.inputs[2] == kNone ? node.name + "_bias" : graph.value(node.inputs[2]).name + "_corrected";
-  node.inputs[2] = graph.add_constant(name, Tensor::from(Dims{at->outputs}, corrected));
-}
-
 void apply(Graph& graph, const MethodContext& context) {
-  for (Node& node : graph.nodes)
-    if (node.is("Conv") || node.is("Gemm")) correct_layer(graph, node, context);
+  const GraphIndex index(graph);
+  std::optional<size_t> last;
+  for (size_t n = 0; n < graph.nodes.size(); ++n)
+    if (can_shift(graph, index, n)) last = n;
+  if (!last || !context.batches) return;
+  LayerWalk walk(graph, context, "correcting biases");
+  walk.run({.after = [&](size_t n) { correct_mean_shift(walk, graph, index, n); }}, *last);
 }
 
 }  // namespace
 
 const Method& bias_correct_method() {
-  static const Method method{"bias-correct", "takes the mean shift that rounded weights cause out of the biases",
-                             "Nagel et al., ICCV 2019, arXiv:1906.04721, section 4.2", /*needs_data=*/true, apply};
+  static const Method method{.name = "bias-correct",
+                             .summary = "brings the mean of every output channel back to the float network's",
+                             .paper = "Nagel et al., ICCV 2019, arXiv:1906.04721, appendix D",
+                             .needs_data = true,
+                             .apply = apply};
   return method;
 }
 

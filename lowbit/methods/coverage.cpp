@@ -10,6 +10,8 @@
 namespace lowbit {
 namespace {
 
+constexpr int64_t kFloatBytes = 4;
+
 std::string annotation_text(const Graph& graph, ValueId id) {
   if (id == kNone) return "";
   const auto& quantization = graph.value(id).quantization;
@@ -112,9 +114,10 @@ Coverage coverage_of(const Graph& graph, const Placement& placement, const Stati
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const Tensor* constant = graph.constant(node.inputs[i]);
-      if (!constant || !is_float(constant->dtype())) continue;
       const auto& quantization = graph.value(node.inputs[i]).quantization;
-      const int64_t float_bytes = static_cast<int64_t>(constant->byte_size());
+      if (!constant || (!is_float(constant->dtype()) && !quantization)) continue;
+      const int64_t float_bytes =
+          is_float(constant->dtype()) ? static_cast<int64_t>(constant->byte_size()) : constant->count() * kFloatBytes;
       decision.float_weight_bytes += float_bytes;
       decision.weight_bytes += quantization ? (storage_bits(*quantization, constant->dims()) + 7) / 8 : float_bytes;
       if (quantization) low_bytes += float_bytes;

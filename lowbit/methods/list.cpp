@@ -1,26 +1,13 @@
-#include <fmt/format.h>
-
-#include "lowbit/base/text.h"
 #include "lowbit/methods/methods.h"
 
 namespace lowbit {
 
 std::span<const Method* const> method_table() {
-  static const Method* const rows[] = {&bias_correct_method()};
+  static const Method* const rows[] = {
+      &absorb_bias_method(),   &awq_method(),     &bias_correct_method(), &bias_correct_analytic_method(),
+      &bn_reestimate_method(), &diffuse_method(), &equalize_method(),     &gptq_method(),
+      &recalibrate_method(),   &rotate_method(),  &smooth_method()};
   return rows;
-}
-
-const Method& find_method(std::string_view name) {
-  std::vector<std::string> names;
-  for (const Method* method : method_table()) {
-    if (method->name == name) return *method;
-    names.emplace_back(method->name);
-  }
-  const std::string near = did_you_mean(name, names);
-  throw Error(ErrorCode::bad_argument,
-              fmt::format("'{}' is no method of this version; {}", printable(name, 60),
-                          near.empty() ? "available: none, " + join(names, ", ") : near),
-              "--method");
 }
 
 }  // namespace lowbit

@@ -5,6 +5,16 @@
 
 namespace lowbit {
 
+const Method& absorb_bias_method();
+const Method& awq_method();
 const Method& bias_correct_method();
+const Method& bias_correct_analytic_method();
+const Method& bn_reestimate_method();
+const Method& diffuse_method();
+const Method& equalize_method();
+const Method& gptq_method();
+const Method& recalibrate_method();
+const Method& rotate_method();
+const Method& smooth_method();
 
 }  // namespace lowbit

@@ -32,6 +32,11 @@ Ability ability_of_op(const Node& node) {
       {"HardSigmoid", Ability::table},
       {"HardSwish", Ability::table},
       {"Elu", Ability::table},
+      {"Selu", Ability::table},
+      {"Celu", Ability::table},
+      {"Softsign", Ability::table},
+      {"Abs", Ability::table},
+      {"Neg", Ability::table},
       {"Gelu", Ability::table},
       {"Swish", Ability::table},
       {"Mish", Ability::table},
@@ -52,6 +57,8 @@ Ability ability_of_op(const Node& node) {
       {"Pad", Ability::movement},
       {"Resize", Ability::movement},
       {"Expand", Ability::movement},
+      {"Tile", Ability::movement},
+      {"Gather", Ability::movement},
       {"Identity", Ability::movement},
       {"Concat", Ability::concat},
   };
@@ -165,6 +172,7 @@ class Placer {
       if (rule.settings.granularity) plan.settings.granularity = rule.settings.granularity;
       if (rule.settings.range) plan.settings.range = rule.settings.range;
     }
+    plan.settings.granularity = settled_granularity(*plan.settings.granularity, *plan.settings.weights);
     const auto selected = [&](const std::vector<std::string>& selectors) {
       return std::any_of(selectors.begin(), selectors.end(), [&](const std::string& s) { return matches(s, node); });
     };
@@ -338,6 +346,13 @@ class Placer {
 bool matches(const std::string& selector, const Node& node) {
   if (selector.rfind("op:", 0) == 0) return glob_match(std::string_view(selector).substr(3), node.op);
   return glob_match(selector, node.name);
+}
+
+std::string settled_granularity(const std::string& granularity, const std::string& weights) {
+  if (granularity != "default") return granularity;
+  if (weights == "none" || weights.starts_with("auto:")) return "channel";
+  const std::string_view own = parse_number_format(weights).system->default_granularity;
+  return own.empty() ? "channel" : std::string(own);
 }
 
 Placement place(const Graph& graph, const Recipe& recipe, bool with_activations) {

@@ -47,6 +47,9 @@ struct Placement {
 /// matches no layer, naming the nearest.
 Placement place(const Graph& graph, const Recipe& recipe, bool with_activations);
 
+/// "default" becomes the granularity that belongs to the number system of the weights, or one group for each channel.
+std::string settled_granularity(const std::string& granularity, const std::string& weights);
+
 /// The name and op of a node match a selector ("conv_*", "op:Conv").
 bool matches(const std::string& selector, const Node& node);
 

@@ -23,20 +23,22 @@ struct LayerRule {
 };
 
 struct Recipe {
-  std::string weights = "int8";         ///< constant weights
-  std::string activations = "uint8";    ///< values between layers; "none": weights only
-  std::string granularity = "channel";  ///< of the weights: tensor, channel, group:N, block:RxC
+  std::string weights = "int8";       ///< constant weights; auto:N chooses for each layer, N bits on average
+  std::string activations = "uint8";  ///< values between layers; "none": weights only
+  /// of the weights: tensor, channel, group:N, block:RxC; default: the number system's own, channel if it has none
+  std::string granularity = "default";
   std::string range = "adaptive";       ///< activation range rule (observe/range.h)
-  std::string weight_range = "minmax";  ///< minmax or mse, for the weights
+  std::string weight_range = "minmax";  ///< minmax, mse or weighted (mse by input channels), for the weights
   std::string rounding = "nearest";     ///< nearest, stochastic:SEED
   /// asymmetric (fitted zero point), symmetric, or mixed: whichever has the smaller measured error, tensor by tensor
   std::string symmetry = "asymmetric";
-  std::vector<std::string> methods = {"bias-correct"};  ///< in this order; names of methods/list.cpp
-  std::vector<std::string> include, exclude;            ///< globs over layer names, or "op:NAME"
+  /// In this order; names of methods/list.cpp with options, as "gptq:damping=0.1". "default": methods/defaults.h
+  std::vector<std::string> methods = {"default"};
+  std::vector<std::string> include, exclude;  ///< globs over layer names, or "op:NAME"
   std::vector<LayerRule> rules;
   bool quantize_inputs = true;    ///< float network inputs get a quantize step
   bool quantize_outputs = false;  ///< the last layer's result stays as exact as its accumulator
-  int64_t samples = 256;          ///< calibration samples
+  int64_t samples = 0;            ///< calibration samples; 0: as many as the methods want
   uint64_t seed = 1;
 };
 

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "lowbit/base/checked.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/text.h"
+#include "lowbit/base/threads.h"
 
 namespace lowbit {
 namespace {
@@ -52,6 +54,82 @@ void check_size(const Granularity& granularity) {
     throw Error(ErrorCode::bad_argument, "the size of a quantization group must be at least 1");
 }
 
+/// How a tensor falls into groups; gives the runs of any group by its number.
+class Cutting {
+ public:
+  Cutting(const Granularity& granularity, std::span<const int64_t> dims) {
+    if (granularity.kind == Granularity::Kind::tensor) {
+      whole_ = checked_product(dims);
+      groups_ = 1;
+      return;
+    }
+    view_ = view_along(granularity.axis, dims);
+    const bool whole_rows = granularity.kind == Granularity::Kind::channel;
+    if (!whole_rows) check_size(granularity);
+    // A group larger than the tensor is the tensor: no sum below can then overflow.
+    const int64_t most = std::max<int64_t>(view_.columns, 1);
+    rows_ = granularity.kind == Granularity::Kind::block ? std::clamp<int64_t>(view_.channels, 1, granularity.rows) : 1;
+    width_ = whole_rows ? most : std::min(granularity.size, most);
+    pieces_ = whole_rows ? 1 : divide_up(view_.columns, width_);
+    groups_ = checked_mul(divide_up(view_.channels, rows_), pieces_);
+  }
+
+  int64_t groups() const { return groups_; }
+  const AxisView& view() const { return view_; }
+  int64_t pieces() const { return pieces_; }
+
+  /// Rows [begin, end) of a group, and its columns.
+  struct Part {
+    int64_t row_begin, row_end, piece, column_begin, column_end;
+  };
+  Part part(int64_t group) const {
+    const int64_t row = group / pieces_ * rows_, piece = group % pieces_;
+    return {row, std::min(row + rows_, view_.channels), piece, piece * width_,
+            std::min((piece + 1) * width_, view_.columns)};
+  }
+
+  void runs(int64_t group, std::vector<Run>& runs) const {
+    runs.clear();
+    if (whole_ >= 0) {
+      if (whole_ > 0) runs.push_back({0, whole_});
+      return;
+    }
+    const Part at = part(group);
+    for (int64_t channel = at.row_begin; channel < at.row_end; ++channel)
+      append_columns(view_, channel, at.column_begin, at.column_end, runs);
+  }
+
+  void row_runs(int64_t channel, const Part& at, std::vector<Run>& runs) const {
+    runs.clear();
+    append_columns(view_, channel, at.column_begin, at.column_end, runs);
+  }
+
+  /// Codes of a row before a piece, and in the whole row, with vectors of this size.
+  int64_t codes_before(int64_t piece, int64_t vector_size) const { return piece * divide_up(width_, vector_size); }
+  int64_t codes_of_row(int64_t vector_size) const {
+    if (pieces_ == 0) return 0;
+    const Part last = part(pieces_ - 1);
+    return codes_before(pieces_ - 1, vector_size) + divide_up(last.column_end - last.column_begin, vector_size);
+  }
+
+ private:
+  AxisView view_;
+  int64_t whole_ = -1;  ///< elements of the only group, in the order of memory
+  int64_t rows_ = 1, width_ = 1, pieces_ = 1, groups_ = 0;
+};
+
+/// The cutting of a vector system: one group is then a block of all rows, since vectors lie in rows.
+Cutting cut_rows(const Granularity& granularity, std::span<const int64_t> dims) {
+  static constexpr int64_t kOne[] = {1};
+  Granularity rows = granularity;
+  if (granularity.kind == Granularity::Kind::tensor) {
+    rows.kind = Granularity::Kind::block;
+    rows.rows = rows.size = std::max<int64_t>(checked_product(dims), 1);
+    if (dims.empty()) rows.axis = 0;
+  }
+  return Cutting(rows, dims.empty() ? std::span<const int64_t>(kOne) : dims);
+}
+
 /// The runs of one group in a buffer, so that a number system sees one contiguous piece.
 template <class T>
 class Gathered {
@@ -77,6 +155,48 @@ class Gathered {
   int64_t count_ = 0;
 };
 
+/// The finite values of a group with their weights, since a fit must not meet others. Vector systems, in which every
+/// value has its place, get all and leave out what is not finite themselves.
+class FiniteData {
+ public:
+  FiniteData(const NumberFormat& format, std::span<const float> x, std::span<const float> importance)
+      : x_(x), importance_(importance) {
+    const auto finite = [](float value) { return std::isfinite(value); };
+    if (format.vector_size > 1 || std::all_of(x.begin(), x.end(), finite)) return;
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (!finite(x[i])) continue;
+      kept_x_.push_back(x[i]);
+      if (!importance.empty()) kept_importance_.push_back(importance[i]);
+    }
+    x_ = kept_x_;
+    importance_ = kept_importance_;
+  }
+  std::span<const float> x() const { return x_; }
+  std::span<const float> importance() const { return importance_; }
+
+ private:
+  std::vector<float> kept_x_, kept_importance_;
+  std::span<const float> x_, importance_;
+};
+
+void check_importance(std::span<const float> importance, int64_t elements) {
+  if (importance.empty()) return;
+  if (static_cast<int64_t>(importance.size()) != elements)
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} importance weights for {} elements", importance.size(), elements));
+  const auto usable = [](float w) { return w >= 0 && std::isfinite(w); };
+  if (!std::all_of(importance.begin(), importance.end(), usable))
+    throw Error(ErrorCode::bad_argument, "an importance weight is negative or not finite");
+}
+
+template <class T>
+void scatter(const T* source, std::span<const Run> runs, T* to) {
+  for (const Run& run : runs) {
+    std::copy_n(source, run.count, to + run.begin);
+    source += run.count;
+  }
+}
+
 /// work(group, source, count, destination) on contiguous memory, for each group.
 template <class From, class To, class Work>
 void convert_groups(const Granularity& granularity, std::span<const int64_t> dims, const From* from, To* to,
@@ -87,12 +207,22 @@ void convert_groups(const Granularity& granularity, std::span<const int64_t> dim
     const Gathered<From> gathered(from, runs);
     buffer.resize(static_cast<size_t>(gathered.count()));
     work(group, gathered.data(), gathered.count(), buffer.data());
-    const To* source = buffer.data();
-    for (const Run& run : runs) {
-      std::copy_n(source, run.count, to + run.begin);
-      source += run.count;
-    }
+    scatter(buffer.data(), runs, to);
   });
+}
+
+/// visit(group, first code, runs) for each row's part of each group.
+template <class Visit>
+void for_each_row_part(const Cutting& cutting, int64_t vector_size, const Visit& visit) {
+  std::vector<Run> runs;
+  const int64_t row_codes = cutting.codes_of_row(vector_size);
+  for (int64_t group = 0; group < cutting.groups(); ++group) {
+    const Cutting::Part at = cutting.part(group);
+    for (int64_t row = at.row_begin; row < at.row_end; ++row) {
+      cutting.row_runs(row, at, runs);
+      visit(group, row * row_codes + cutting.codes_before(at.piece, vector_size), std::span<const Run>(runs));
+    }
+  }
 }
 
 }  // namespace
@@ -134,39 +264,24 @@ std::string to_string(const Granularity& granularity) {
 }
 
 int64_t group_count(const Granularity& granularity, std::span<const int64_t> dims) {
-  if (granularity.kind == Granularity::Kind::tensor) return 1;
-  const AxisView view = view_along(granularity.axis, dims);
-  if (granularity.kind == Granularity::Kind::channel) return view.channels;
-  check_size(granularity);
-  const int64_t rows = granularity.kind == Granularity::Kind::block ? granularity.rows : 1;
-  return checked_mul(divide_up(view.channels, rows), divide_up(view.columns, granularity.size));
+  return Cutting(granularity, dims).groups();
 }
 
 void for_each_group(const Granularity& granularity, std::span<const int64_t> dims,
                     const std::function<void(int64_t group, std::span<const Run> runs)>& visit) {
+  const Cutting cutting(granularity, dims);
   std::vector<Run> runs;
-  if (granularity.kind == Granularity::Kind::tensor) {
-    const int64_t count = checked_product(dims);
-    if (count > 0) runs.push_back({0, count});
-    return visit(0, runs);
+  for (int64_t group = 0; group < cutting.groups(); ++group) {
+    cutting.runs(group, runs);
+    visit(group, runs);
   }
-  const AxisView view = view_along(granularity.axis, dims);
-  const bool whole_rows = granularity.kind == Granularity::Kind::channel;
-  if (!whole_rows) check_size(granularity);
-  // A group larger than the tensor is the tensor: no sum below can then overflow.
-  const int64_t rows = granularity.kind == Granularity::Kind::block ? std::min(granularity.rows, view.channels) : 1;
-  const int64_t most = std::max<int64_t>(view.columns, 1);
-  const int64_t width = whole_rows ? most : std::min(granularity.size, most);
-  const int64_t pieces = whole_rows ? 1 : divide_up(view.columns, width);
-  int64_t group = 0;
-  for (int64_t row = 0; row < view.channels; row += rows)
-    for (int64_t piece = 0; piece < pieces; ++piece) {
-      runs.clear();
-      const int64_t begin = piece * width, end = std::min(begin + width, view.columns);
-      for (int64_t channel = row; channel < std::min(row + rows, view.channels); ++channel)
-        append_columns(view, channel, begin, end, runs);
-      visit(group++, runs);
-    }
+}
+
+std::vector<int64_t> code_dims(const NumberFormat& format, const Granularity& granularity,
+                               std::span<const int64_t> dims) {
+  if (format.vector_size <= 1) return {dims.begin(), dims.end()};
+  const Cutting cutting = cut_rows(granularity, dims);
+  return {cutting.view().channels, cutting.codes_of_row(format.vector_size)};
 }
 
 void check_group_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
@@ -180,19 +295,32 @@ void check_group_params(const NumberFormat& format, const Granularity& granulari
 
 std::vector<float> fit_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                               const float* x, std::span<const float> importance, const FitOptions& options) {
-  const int64_t each = format.system->param_count(format);
-  std::vector<float> params(static_cast<size_t>(checked_mul(group_count(granularity, dims), each)));
-  if (!importance.empty() && static_cast<int64_t>(importance.size()) != checked_product(dims))
-    throw Error(ErrorCode::bad_argument,
-                fmt::format("{} importance weights for {} elements", importance.size(), checked_product(dims)));
-  for_each_group(granularity, dims, [&](int64_t group, std::span<const Run> runs) {
-    const Gathered<float> values(x, runs);
-    const std::span<const float> group_x(values.data(), static_cast<size_t>(values.count()));
-    float* found = params.data() + group * each;
-    if (importance.empty()) return format.system->fit(format, group_x, {}, options, found);
-    const Gathered<float> weights(importance.data(), runs);
-    format.system->fit(format, group_x, {weights.data(), group_x.size()}, options, found);
-  });
+  const int64_t each = format.system->param_count(format), elements = checked_product(dims);
+  const Cutting cutting =
+      format.vector_size > 1 && elements > 0 ? cut_rows(granularity, dims) : Cutting(granularity, dims);
+  std::vector<float> params(static_cast<size_t>(checked_mul(cutting.groups(), each)));
+  check_importance(importance, elements);
+  const auto fit_some = [&](int64_t begin, int64_t end) {
+    std::vector<Run> runs;
+    FitOptions group_options = options;
+    for (int64_t group = begin; group < end; ++group) {
+      cutting.runs(group, runs);
+      const Cutting::Part part = cutting.part(group);
+      group_options.row_length = part.column_end - part.column_begin;
+      const Gathered<float> values(x, runs);
+      const std::span<const float> group_x(values.data(), static_cast<size_t>(values.count()));
+      const Gathered<float> weights(importance.data(), importance.empty() ? std::span<const Run>() : runs);
+      const FiniteData data(format, group_x, {weights.data(), static_cast<size_t>(weights.count())});
+      format.system->fit(format, data.x(), data.importance(), group_options, params.data() + group * each);
+    }
+  };
+  if (!options.threads || cutting.groups() < 2) {
+    fit_some(0, cutting.groups());
+  } else {
+    constexpr int64_t kElementsPerTask = 4096;
+    const int64_t block = std::max<int64_t>(1, kElementsPerTask * cutting.groups() / std::max<int64_t>(elements, 1));
+    options.threads->parallel_blocks(cutting.groups(), block, fit_some);
+  }
   return params;
 }
 
@@ -200,6 +328,12 @@ void encode_groups(const NumberFormat& format, const Granularity& granularity, s
                    std::span<const float> params, const float* x, int32_t* codes) {
   check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
+  if (format.vector_size > 1)
+    return for_each_row_part(cut_rows(granularity, dims), format.vector_size,
+                             [&](int64_t group, int64_t first, std::span<const Run> runs) {
+                               const Gathered<float> row(x, runs);
+                               encode(format, params.data() + group * each, row.data(), row.count(), codes + first);
+                             });
   convert_groups(granularity, dims, x, codes, [&](int64_t group, const float* from, int64_t count, int32_t* to) {
     encode(format, params.data() + group * each, from, count, to);
   });
@@ -209,6 +343,17 @@ void decode_groups(const NumberFormat& format, const Granularity& granularity, s
                    std::span<const float> params, const int32_t* codes, float* y) {
   check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
+  if (format.vector_size > 1) {
+    std::vector<float> row;
+    return for_each_row_part(cut_rows(granularity, dims), format.vector_size,
+                             [&](int64_t group, int64_t first, std::span<const Run> runs) {
+                               int64_t count = 0;
+                               for (const Run& run : runs) count += run.count;
+                               row.resize(static_cast<size_t>(count));
+                               decode(format, params.data() + group * each, codes + first, count, row.data());
+                               scatter(row.data(), runs, y);
+                             });
+  }
   convert_groups(granularity, dims, codes, y, [&](int64_t group, const int32_t* from, int64_t count, float* to) {
     decode(format, params.data() + group * each, from, count, to);
   });

@@ -45,11 +45,19 @@ struct Run {
 void for_each_group(const Granularity& granularity, std::span<const int64_t> dims,
                     const std::function<void(int64_t group, std::span<const Run> runs)>& visit);
 
+/// The dimensions of the codes of a tensor. Scalar systems: those of the tensor. Vector systems: a matrix
+/// [channels, codes of a row], where the rows are the channels of granularity.axis (in every kind, `tensor` included)
+/// with their other dimensions flattened in order, and each part of a row that lies in one group is cut into vectors of
+/// D neighbours, the last of which may be shorter. A tensor without dimensions is one row.
+std::vector<int64_t> code_dims(const NumberFormat& format, const Granularity& granularity,
+                               std::span<const int64_t> dims);
+
 /// Throws Error{bad_argument} unless params has one set of parameters for each group.
 void check_group_params(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                         std::span<const float> params);
 
-/// Whole-tensor versions: params holds group_count * param_count floats. importance: empty or one weight per element.
+/// Whole-tensor versions: params holds group_count * param_count floats, codes as many elements as code_dims() says.
+/// importance: empty or one weight per element. With options.threads the groups are fitted side by side.
 std::vector<float> fit_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                               const float* x, std::span<const float> importance, const FitOptions& options);
 void encode_groups(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,

@@ -6,6 +6,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/numbers/vector_loops.h"
+#include "lowbit/numbers/vector_search.h"
 
 namespace lowbit {
 
@@ -25,6 +26,7 @@ float split_between(float low, float high, bool tie_goes_low) {
 }
 
 std::vector<float> level_values(const NumberFormat& format, const float* params) {
+  LOWBIT_CHECK(format.system->level);
   const CodeRange range = format.system->codes(format);
   LOWBIT_CHECK(range.count() >= 1 && range.count() <= (1 << kTableBits));
   std::vector<float> values;
@@ -71,19 +73,43 @@ void LevelTable::encode(const float* x, int64_t n, int32_t* codes) const {
   threshold_encode_loop(thresholds_.data(), static_cast<int64_t>(thresholds_.size()), level_codes_.data(), x, n, codes);
 }
 
+std::vector<float> vector_values(const NumberFormat& format, const float* params) {
+  LOWBIT_CHECK(format.system->vector_level);
+  const CodeRange range = format.system->codes(format);
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(range.count() * format.vector_size));
+  for (int32_t code = range.min; code <= range.max; ++code)
+    for (int j = 0; j < format.vector_size; ++j)
+      values.push_back(saturate_to_float(format.system->vector_level(format, params, code, j)));
+  return values;
+}
+
 void encode_with(decltype(NumberSystem::encode) own, const NumberFormat& format, const float* params, const float* x,
                  int64_t n, int32_t* codes) {
   if (n <= 0) return;
-  if (own)
-    own(format, params, x, n, codes);
-  else
-    LevelTable(format, params).encode(x, n, codes);
+  if (own) return own(format, params, x, n, codes);
+  if (format.vector_size == 1) return LevelTable(format, params).encode(x, n, codes);
+  const int64_t count = format.system->codes(format).count();
+  VectorTable(vector_values(format, params), count, format.vector_size).nearest(x, nullptr, n, codes);
 }
+
+namespace {
+
+void decode_vectors(const NumberFormat& format, const float* params, const int32_t* codes, int64_t n, float* y) {
+  const CodeRange range = format.system->codes(format);
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = saturate_to_float(
+        format.system->vector_level(format, params, std::clamp(codes[i / format.vector_size], range.min, range.max),
+                                    static_cast<int>(i % format.vector_size)));
+}
+
+}  // namespace
 
 void decode_with(decltype(NumberSystem::decode) own, const NumberFormat& format, const float* params,
                  const int32_t* codes, int64_t n, float* y) {
   if (n <= 0) return;
   if (own) return own(format, params, codes, n, y);
+  if (format.vector_size > 1) return decode_vectors(format, params, codes, n, y);
   const CodeRange range = format.system->codes(format);
   // A table costs one level per code: only worth it for more values than that.
   if (range.count() <= n) {

@@ -23,6 +23,9 @@ float split_between(float low, float high, bool tie_goes_low);
 /// float32(level) of every code of the format, in the order of the codes.
 std::vector<float> level_values(const NumberFormat& format, const float* params);
 
+/// The same for a vector system: [codes, vector_size].
+std::vector<float> vector_values(const NumberFormat& format, const float* params);
+
 class LevelTable {
  public:
   /// Table of level(params, code) for every code of the format.
@@ -45,7 +48,7 @@ class LevelTable {
   std::vector<float> thresholds_;     ///< 2^k, padded with +infinity
 };
 
-/// `own`, or the generic path (a table of levels) where it is null.
+/// `own`, or the generic path (a table of levels or vectors) where it is null.
 void encode_with(decltype(NumberSystem::encode) own, const NumberFormat& format, const float* params, const float* x,
                  int64_t n, int32_t* codes);
 void decode_with(decltype(NumberSystem::decode) own, const NumberFormat& format, const float* params,

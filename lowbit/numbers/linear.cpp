@@ -13,6 +13,8 @@ namespace lowbit {
 namespace {
 
 constexpr int kMostBits = 16;
+constexpr int kMixed = 1;  ///< NumberFormat::option: each group has a fitted zero point only if that is worth it
+constexpr double kWorthIt = 0.98;  ///< of the error with a fixed zero point, which arithmetic gets for nothing
 
 /// Takes `suffix` off the end of the front of `tail`; true if it was there.
 bool take(std::string_view& tail, std::string_view suffix) {
@@ -21,8 +23,8 @@ bool take(std::string_view& tail, std::string_view suffix) {
   return true;
 }
 
-/// "8" narrow symmetric, "8-full" symmetric with -2^(N-1), "8-asym" and "8-asym-narrow" with a fitted zero point. One
-/// bit has no symmetric form with a zero: "1" is asymmetric.
+/// "8" narrow symmetric, "8-full" symmetric with -2^(N-1), "8-asym" and "8-asym-narrow" with a fitted zero point,
+/// "8-mixed" one or the other, group by group. One bit has no symmetric form with a zero: "1" is asymmetric.
 std::optional<NumberFormat> parse_int(std::string_view tail) {
   const std::optional<int> bits = take_number(tail, 1, kMostBits);
   if (!bits) return std::nullopt;
@@ -30,8 +32,9 @@ std::optional<NumberFormat> parse_int(std::string_view tail) {
   if (*bits == 1) {
     format.asymmetric = true;
   } else {
-    format.asymmetric = take(tail, "-asym");
-    format.narrow = format.asymmetric ? take(tail, "-narrow") : !take(tail, "-full");
+    format.option = take(tail, "-mixed") ? kMixed : 0;
+    format.asymmetric = format.option == kMixed || take(tail, "-asym");
+    if (format.option != kMixed) format.narrow = format.asymmetric ? take(tail, "-narrow") : !take(tail, "-full");
   }
   return tail.empty() ? std::optional(format) : std::nullopt;
 }
@@ -39,20 +42,23 @@ std::optional<NumberFormat> parse_int(std::string_view tail) {
 std::string int_name(const NumberFormat& format) {
   std::string name = name_with_bits(format);
   if (format.bits == 1) return name;
+  if (format.option == kMixed) return name + "-mixed";
   if (format.asymmetric) return name + (format.narrow ? "-asym-narrow" : "-asym");
   return format.narrow ? name : name + "-full";
 }
 
-/// "8" with a fitted zero point, "8-sym" with a fixed one.
+/// "8" with a fitted zero point, "8-sym" with a fixed one, "8-mixed" one or the other, group by group.
 std::optional<NumberFormat> parse_uint(std::string_view tail) {
   const std::optional<int> bits = take_number(tail, 1, kMostBits);
   if (!bits) return std::nullopt;
   NumberFormat format{.bits = *bits};
-  format.asymmetric = !take(tail, "-sym");
+  format.option = take(tail, "-mixed") ? kMixed : 0;
+  format.asymmetric = format.option == kMixed || !take(tail, "-sym");
   return tail.empty() ? std::optional(format) : std::nullopt;
 }
 
 std::string uint_name(const NumberFormat& format) {
+  if (format.option == kMixed) return name_with_bits(format) + "-mixed";
   return format.asymmetric ? name_with_bits(format) : name_with_bits(format) + "-sym";
 }
 
@@ -98,11 +104,27 @@ LinearParams fitted_zero_params(CodeRange range, float low, float high) {
   return params;
 }
 
+LinearParams fit_one(const NumberFormat& format, const FitData& data, const FitOptions& options) {
+  const ValueRange range = range_to_cover(data.x, options);
+  if (options.rule == FitRule::mse) return linear_mse_params(format, range, data);
+  return linear_params(format, range.low, range.high);
+}
+
+double error_of(const NumberFormat& format, LinearParams found, const FitData& data) {
+  const float params[] = {found.scale, static_cast<float>(found.zero_point)};
+  return squared_error(format, params, data);
+}
+
 void fit(const NumberFormat& format, std::span<const float> x, std::span<const float> importance,
          const FitOptions& options, float* params) {
-  const ValueRange range = range_to_cover(x, options);
-  LinearParams found = linear_params(format, range.low, range.high);
-  if (options.rule == FitRule::mse) found = linear_mse_params(format, range, {x, importance});
+  const FitData data{x, importance};
+  LinearParams found = fit_one(format, data, options);
+  if (format.option == kMixed) {
+    NumberFormat fixed = format;
+    fixed.asymmetric = false;
+    const LinearParams symmetric = fit_one(fixed, data, options);
+    if (!(error_of(format, found, data) < kWorthIt * error_of(format, symmetric, data))) found = symmetric;
+  }
   params[0] = found.scale;
   params[1] = static_cast<float>(found.zero_point);
 }
@@ -123,6 +145,38 @@ void decode_codes(const NumberFormat& format, const float* params, const int32_t
 
 int two_params(const NumberFormat&) { return 2; }
 int scale_and_zero_bits(const NumberFormat& format) { return format.asymmetric ? 32 + format.bits : 32; }
+
+/// What signed and unsigned linear systems have in common.
+constexpr NumberSystem row(std::string_view name, std::string_view summary) {
+  return {.name = name,
+          .summary = summary,
+          .paper = "Jacob et al., CVPR 2018, arXiv:1712.05877",
+          .min_bits = 1,
+          .max_bits = kMostBits,
+          .param_count = two_params,
+          .fit = fit,
+          .level = level,
+          .encode = encode_values,
+          .decode = decode_codes,
+          .param_bits = scale_and_zero_bits};
+}
+
+constexpr NumberSystem signed_row() {
+  NumberSystem system = row("int", "linear, signed: scale * (code - zero_point); -full, -asym, -mixed");
+  system.parse = parse_int;
+  system.format_name = int_name;
+  system.codes = int_codes;
+  return system;
+}
+
+constexpr NumberSystem unsigned_row() {
+  NumberSystem system =
+      row("uint", "linear, unsigned: scale * (code - zero_point) with a fitted zero point; -sym, -mixed");
+  system.parse = parse_uint;
+  system.format_name = uint_name;
+  system.codes = unsigned_codes;
+  return system;
+}
 
 }  // namespace
 
@@ -150,39 +204,7 @@ int32_t linear_encode(float x, LinearParams params, CodeRange range) {
 }
 
 extern const NumberSystem int_system, uint_system;
-
-constinit const NumberSystem int_system = {
-    .name = "int",
-    .summary = "linear, signed: scale * (code - zero_point); -full, -asym",
-    .paper = "Jacob et al., CVPR 2018, arXiv:1712.05877",
-    .min_bits = 1,
-    .max_bits = kMostBits,
-    .parse = parse_int,
-    .format_name = int_name,
-    .codes = int_codes,
-    .param_count = two_params,
-    .fit = fit,
-    .level = level,
-    .encode = encode_values,
-    .decode = decode_codes,
-    .param_bits = scale_and_zero_bits,
-};
-
-constinit const NumberSystem uint_system = {
-    .name = "uint",
-    .summary = "linear, unsigned: scale * (code - zero_point) with a fitted zero point; -sym",
-    .paper = "Jacob et al., CVPR 2018, arXiv:1712.05877",
-    .min_bits = 1,
-    .max_bits = kMostBits,
-    .parse = parse_uint,
-    .format_name = uint_name,
-    .codes = unsigned_codes,
-    .param_count = two_params,
-    .fit = fit,
-    .level = level,
-    .encode = encode_values,
-    .decode = decode_codes,
-    .param_bits = scale_and_zero_bits,
-};
+constinit const NumberSystem int_system = signed_row();
+constinit const NumberSystem uint_system = unsigned_row();
 
 }  // namespace lowbit

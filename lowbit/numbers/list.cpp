@@ -17,6 +17,7 @@
   row(power_system) \
   row(piecewise_system) \
   row(codebook_system) \
+  row(vq_system) \
   row(nf_system) \
   row(float16_system) \
   row(bfloat16_system) \

@@ -8,7 +8,6 @@
 #include "lowbit/numbers/elementary.h"
 #include "lowbit/numbers/names.h"
 #include "lowbit/numbers/scale_fit.h"
-#include "lowbit/numbers/unit_table.h"
 
 namespace lowbit {
 namespace {

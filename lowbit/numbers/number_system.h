@@ -16,13 +16,15 @@
 namespace lowbit {
 
 struct NumberSystem;
+class ThreadPool;
 
 /// A system with its discrete options: what a user names with "int8", "uint4", "log4-2", "std-int4". Comparable,
 /// printable, a value.
 struct NumberFormat {
   const NumberSystem* system = nullptr;
   int bits = 0;               ///< width of a code
-  int option = 0;             ///< the system's own second number (M of logN-M; 0 where it has none)
+  int option = 0;             ///< the system's own second number (M of logN-M, K of vq-DxK; 0 where it has none)
+  int vector_size = 1;        ///< elements that one code stands for (D of vq-DxK); 1 for all systems with a level()
   bool asymmetric = false;    ///< linear systems: a fitted zero point; otherwise zero sits on the fixed code
   bool narrow = false;        ///< linear signed: leave out the lowest code, so that the range is symmetric
   bool standardized = false;  ///< mean 0, variance 1 first ("std-" prefix)
@@ -45,6 +47,9 @@ enum class FitRule {
 struct FitOptions {
   FitRule rule = FitRule::minmax;
   float low = 0, high = 0;  ///< for FitRule::range: the real range to cover
+  /// Vector systems: the values are rows of this length, and no vector crosses from one row into the next; 0: one row.
+  int64_t row_length = 0;
+  ThreadPool* threads = nullptr;  ///< may be used; results do not depend on it. Null: the calling thread alone
 };
 
 /// Rows of numbers/list.cpp. Function pointers that may be null say so.
@@ -66,8 +71,10 @@ struct NumberSystem {
   /// normal float.
   void (*fit)(const NumberFormat& format, std::span<const float> x, std::span<const float> importance,
               const FitOptions& options, float* params) = nullptr;
-  /// THE DEFINITION: the real value of a code.
+  /// THE DEFINITION: the real value of a code. Null in vector systems (vector_size > 1), whose definition is
+  /// vector_level: the real value of one component, 0 <= component < vector_size, of the vector that a code stands for.
   double (*level)(const NumberFormat& format, const float* params, int32_t code) = nullptr;
+  double (*vector_level)(const NumberFormat& format, const float* params, int32_t code, int component) = nullptr;
   /// codes[i] = a code whose level is nearest to x[i], ties as the system defines (linear: round half to even of x /
   /// scale). Null: by table of levels.
   void (*encode)(const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes) = nullptr;
@@ -87,7 +94,15 @@ const NumberSystem* find_number_system(std::string_view name);
 NumberFormat parse_number_format(std::string_view name);
 std::string to_string(const NumberFormat& format);
 
-/// The generic paths: use the system's encode / decode where it has one, the definition otherwise.
+/// Codes that a run of n elements takes: n, or ceil(n / D) in a vector system, where the last vector may be cut short.
+inline int64_t code_count(const NumberFormat& format, int64_t n) {
+  return n / format.vector_size + (n % format.vector_size != 0 ? 1 : 0);
+}
+
+/// The generic paths: use the system's encode / decode where it has one, the definition otherwise. n counts elements,
+/// consecutive ones of one row; there are code_count(format, n) codes. In a vector system a code is the one whose
+/// vector is nearest (least sum of squares, the smallest such code); missing components of a last short vector do not
+/// count.
 void encode(const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes);
 void decode(const NumberFormat& format, const float* params, const int32_t* codes, int64_t n, float* y);
 

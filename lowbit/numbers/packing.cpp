@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 
 #include "lowbit/base/checked.h"
 #include "lowbit/base/error.h"
@@ -16,7 +18,7 @@ constexpr int kTernaryBytes = 243;
 
 void check_bits(int bits) {
   if (bits < 1 || bits > kMostPackedBits)
-    throw Error(ErrorCode::bad_argument, fmt::format("codes of {} bits cannot be packed (1 to 8 can)", bits));
+    throw Error(ErrorCode::bad_argument, fmt::format("codes of {} bits cannot be packed (1 to 16 can)", bits));
 }
 
 void check_available(size_t found, size_t wanted) {
@@ -25,41 +27,63 @@ void check_available(size_t found, size_t wanted) {
                 fmt::format("packed codes take {} bytes, found {} (the file is damaged)", wanted, found));
 }
 
-/// The `bits` bytes of eight codes as one number.
-uint64_t load_eight(const uint8_t* packed, int bits) {
-  uint64_t word = 0;
-  for (int k = 0; k < bits; ++k) word |= static_cast<uint64_t>(packed[k]) << (8 * k);
-  return word;
+/// `byte` in each of the eight bytes of a number.
+constexpr uint64_t everywhere(uint64_t byte) { return byte * 0x0101010101010101u; }
+
+/// Leaves the lower `width` bits of each field of 2 * `room` bits, and moves the next `width` ones to its upper half.
+template <int kWidth, int kRoom>
+uint64_t part(uint64_t word) {
+  constexpr uint64_t kFields = kRoom == 32 ? 1 : kRoom == 16 ? 0x0000000100000001 : 0x0001000100010001;
+  constexpr uint64_t kLower = kFields * ((uint64_t{1} << kWidth) - 1);
+  return (word & kLower) | (word << (kRoom - kWidth) & kLower << kRoom);
 }
 
-template <class T, int kBits>
-T code_at(uint64_t word, int k, int32_t sign_bit) {
-  const auto code = static_cast<int32_t>(word >> (kBits * k) & ((1u << kBits) - 1));
-  // Subtracting the sign bit after flipping it extends the sign; a sign bit of 0 changes nothing.
-  return static_cast<T>((code ^ sign_bit) - sign_bit);
+/// Moves the eight codes in the low 8 * kBits bits of `word` to a byte each, in three steps that halve their company.
+template <int kBits>
+uint64_t spread(uint64_t word) {
+  if constexpr (kBits == 8) return word;
+  return part<kBits, 8>(part<2 * kBits, 16>(part<4 * kBits, 32>(word)));
 }
 
-template <class T, int kBits>
-void unpack_width(const uint8_t* packed, int64_t n, bool is_signed, T* codes) {
-  const int32_t sign_bit = is_signed ? 1 << (kBits - 1) : 0;
+/// Fills the bits above each code's sign bit with it.
+template <int kBits>
+uint64_t extend_signs(uint64_t codes) {
+  const uint64_t signs = codes >> (kBits - 1) & everywhere(1);
+  return codes | signs * (0x100 - (uint64_t{1} << kBits));
+}
+
+template <int kBits>
+void unpack_bytes(const uint8_t* packed, int64_t n, bool is_signed, int8_t* codes) {
+  static_assert(std::endian::native == std::endian::little);
+  const auto eight = [&](const uint8_t* from, size_t bytes, int8_t* to, size_t count) {
+    uint64_t word = 0;
+    std::memcpy(&word, from, bytes);
+    word = spread<kBits>(word);
+    if (is_signed) word = extend_signs<kBits>(word);
+    std::memcpy(to, &word, count);
+  };
+  const size_t bytes = packed_bytes(n, kBits);
   int64_t i = 0;
-  for (; i + 8 <= n; i += 8, packed += kBits) {
-    const uint64_t word = load_eight(packed, kBits);
-    for (int k = 0; k < 8; ++k) codes[i + k] = code_at<T, kBits>(word, k, sign_bit);
-  }
-  if (i == n) return;
-  const uint64_t word = load_eight(packed, static_cast<int>(((n - i) * kBits + 7) / 8));
-  for (int k = 0; i < n; ++i, ++k) codes[i] = code_at<T, kBits>(word, k, sign_bit);
+  size_t at = 0;
+  // Whole words as long as there are some: the bytes behind the eight codes are masked out.
+  for (; i + 8 <= n && at + 8 <= bytes; i += 8, at += kBits) eight(packed + at, 8, codes + i, 8);
+  for (; i < n; i += 8, at += kBits)
+    eight(packed + at, std::min<size_t>(kBits, bytes - at), codes + i, std::min<size_t>(8, static_cast<size_t>(n - i)));
 }
 
-template <class T>
-void unpack(std::span<const uint8_t> packed, int64_t n, int bits, bool is_signed, T* codes) {
-  check_available(packed.size(), packed_bytes(n, bits));
-  using Unpack = void (*)(const uint8_t*, int64_t, bool, T*);
-  constexpr std::array<Unpack, kMostPackedBits> kByWidth = {unpack_width<T, 1>, unpack_width<T, 2>, unpack_width<T, 3>,
-                                                            unpack_width<T, 4>, unpack_width<T, 5>, unpack_width<T, 6>,
-                                                            unpack_width<T, 7>, unpack_width<T, 8>};
-  kByWidth[static_cast<size_t>(bits - 1)](packed.data(), n, is_signed, codes);
+void unpack_words(const uint8_t* packed, int64_t n, int bits, bool is_signed, int32_t* codes) {
+  const int32_t sign_bit = is_signed ? 1 << (bits - 1) : 0;
+  const uint32_t mask = (1u << bits) - 1;
+  uint32_t pending = 0;
+  int pending_bits = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    for (; pending_bits < bits; pending_bits += 8) pending |= static_cast<uint32_t>(*packed++) << pending_bits;
+    const auto code = static_cast<int32_t>(pending & mask);
+    // Subtracting the sign bit after flipping it extends the sign; a sign bit of 0 changes nothing.
+    codes[i] = (code ^ sign_bit) - sign_bit;
+    pending >>= bits;
+    pending_bits -= bits;
+  }
 }
 
 using Trits = std::array<int8_t, 8>;  ///< five codes, padded so that a byte's codes are one load
@@ -76,20 +100,35 @@ constexpr std::array<Trits, kTernaryBytes> ternary_table() {
 
 constexpr auto kTernary = ternary_table();
 
+void check_trits(std::span<const uint8_t> packed) {
+  constexpr size_t kBlock = 64;  // a fixed length, so that the compiler takes whole vectors
+  uint8_t most = 0;
+  size_t i = 0;
+  for (; i + kBlock <= packed.size(); i += kBlock) {
+    std::array<uint8_t, kBlock> block;
+    std::memcpy(block.data(), packed.data() + i, kBlock);
+    uint8_t top = 0;
+    for (size_t k = 0; k < kBlock; ++k) top = std::max(top, block[k]);
+    most = std::max(most, top);
+  }
+  for (; i < packed.size(); ++i) most = std::max(most, packed[i]);
+  if (most >= kTernaryBytes)
+    throw Error(ErrorCode::bad_file, "a byte of packed ternary codes is above 242 (the file is damaged)");
+}
+
 template <class T>
 void unpack_trits(std::span<const uint8_t> packed, int64_t n, T* codes) {
   const size_t bytes = packed_ternary_bytes(n);
   check_available(packed.size(), bytes);
   packed = packed.first(bytes);
-  if (!packed.empty() && *std::max_element(packed.begin(), packed.end()) >= kTernaryBytes)
-    throw Error(ErrorCode::bad_file, "a byte of packed ternary codes is above 242 (the file is damaged)");
-  const int64_t whole = n / kTritsPerByte;
-  for (int64_t b = 0; b < whole; ++b) {
-    const Trits& trits = kTernary[packed[static_cast<size_t>(b)]];
-    for (int64_t k = 0; k < kTritsPerByte; ++k) codes[b * kTritsPerByte + k] = trits[static_cast<size_t>(k)];
-  }
-  for (int64_t i = whole * kTritsPerByte; i < n; ++i)
-    codes[i] = kTernary[packed.back()][static_cast<size_t>(i % kTritsPerByte)];
+  check_trits(packed);
+  size_t b = 0;
+  int64_t i = 0;
+  if constexpr (sizeof(T) == 1)  // eight bytes at once; the three behind the five codes are written over next
+    for (; i + static_cast<int64_t>(sizeof(Trits)) <= n; i += kTritsPerByte)
+      std::memcpy(codes + i, kTernary[packed[b++]].data(), sizeof(Trits));
+  for (; i < n; ++b)
+    for (size_t k = 0; k < kTritsPerByte && i < n; ++k) codes[i++] = kTernary[packed[b]][k];
 }
 
 }  // namespace
@@ -101,6 +140,11 @@ size_t packed_bytes(int64_t n, int bits) {
 
 size_t packed_ternary_bytes(int64_t n) {
   return static_cast<size_t>(checked_add(n, kTritsPerByte - 1) / kTritsPerByte);
+}
+
+int64_t stored_code_bits(const NumberFormat& format, int64_t n) {
+  if (format.system->codes(format).count() == 3) return 8 * static_cast<int64_t>(packed_ternary_bytes(n));
+  return checked_mul(n, format.bits);
 }
 
 void pack_codes(const int32_t* codes, int64_t n, int bits, uint8_t* packed) {
@@ -117,11 +161,18 @@ void pack_codes(const int32_t* codes, int64_t n, int bits, uint8_t* packed) {
 }
 
 void unpack_codes(std::span<const uint8_t> packed, int64_t n, int bits, bool is_signed, int32_t* codes) {
-  unpack(packed, n, bits, is_signed, codes);
+  check_available(packed.size(), packed_bytes(n, bits));
+  unpack_words(packed.data(), n, bits, is_signed, codes);
 }
 
 void unpack_codes(std::span<const uint8_t> packed, int64_t n, int bits, bool is_signed, int8_t* codes) {
-  unpack(packed, n, bits, is_signed, codes);
+  LOWBIT_CHECK(bits <= kMostByteBits);
+  check_available(packed.size(), packed_bytes(n, bits));
+  using Unpack = void (*)(const uint8_t*, int64_t, bool, int8_t*);
+  constexpr std::array<Unpack, kMostByteBits> kByWidth = {unpack_bytes<1>, unpack_bytes<2>, unpack_bytes<3>,
+                                                          unpack_bytes<4>, unpack_bytes<5>, unpack_bytes<6>,
+                                                          unpack_bytes<7>, unpack_bytes<8>};
+  kByWidth[static_cast<size_t>(bits - 1)](packed.data(), n, is_signed, codes);
 }
 
 void pack_ternary(const int32_t* codes, int64_t n, uint8_t* packed) {

@@ -9,20 +9,26 @@
 #include <cstdint>
 #include <span>
 
+#include "lowbit/numbers/number_system.h"
+
 namespace lowbit {
 
-inline constexpr int kMostPackedBits = 8;
+inline constexpr int kMostPackedBits = 16;
+inline constexpr int kMostByteBits = 8;  ///< of codes that are unpacked into bytes
 
 /// Bytes of n codes of this width: ceil(n * bits / 8). Throws Error{bad_file} if that overflows.
 size_t packed_bytes(int64_t n, int bits);
 /// Bytes of n ternary codes: ceil(n / 5).
 size_t packed_ternary_bytes(int64_t n);
 
-/// Writes packed_bytes(n, bits) bytes. 1 <= bits <= 8; the higher bits of a code are dropped.
+/// Bits of n codes of this format in their densest packing: ternary 8 * ceil(n / 5), others n * bits.
+int64_t stored_code_bits(const NumberFormat& format, int64_t n);
+
+/// Writes packed_bytes(n, bits) bytes. 1 <= bits <= 16; the higher bits of a code are dropped.
 void pack_codes(const int32_t* codes, int64_t n, int bits, uint8_t* packed);
 /// Reads n codes; `is_signed`: two's complement. `packed` must hold packed_bytes(n, bits) bytes, else Error{bad_file}.
 void unpack_codes(std::span<const uint8_t> packed, int64_t n, int bits, bool is_signed, int32_t* codes);
-/// The same into bytes (unsigned codes above 127 keep their bits).
+/// The same into bytes, bits <= 8 (unsigned codes above 127 keep their bits). As fast as memory.
 void unpack_codes(std::span<const uint8_t> packed, int64_t n, int bits, bool is_signed, int8_t* codes);
 
 /// Writes packed_ternary_bytes(n) bytes; codes in -1 ... 1, missing ones of the last byte count as -1 (digit 0).

@@ -21,6 +21,13 @@ int32_t pick(const Neighbours& around, float x, double uniform) {
   return uniform < share ? around.above_code : around.below_code;
 }
 
+void check_scalar(const NumberFormat& format) {
+  if (format.vector_size > 1)
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{} has no stochastic rounding: a value of it has no two neighbouring levels (use nearest)",
+                            to_string(format)));
+}
+
 }  // namespace
 
 Rounding parse_rounding(std::string_view text) {
@@ -62,6 +69,7 @@ Neighbours NeighbourFinder::find(float x) const {
 void encode_rounded(const NumberFormat& format, const float* params, const Rounding& rounding, const float* x,
                     int64_t n, int64_t first_index, int32_t* codes) {
   if (rounding.kind == Rounding::Kind::nearest) return encode(format, params, x, n, codes);
+  check_scalar(format);
   if (n <= 0) return;
   const NeighbourFinder finder(format, params);
   const Random random(rounding.seed);
@@ -72,6 +80,7 @@ void encode_rounded(const NumberFormat& format, const float* params, const Round
 void encode_groups_rounded(const NumberFormat& format, const Granularity& granularity, std::span<const int64_t> dims,
                            std::span<const float> params, const Rounding& rounding, const float* x, int32_t* codes) {
   if (rounding.kind == Rounding::Kind::nearest) return encode_groups(format, granularity, dims, params, x, codes);
+  check_scalar(format);
   check_group_params(format, granularity, dims, params);
   const int64_t each = format.system->param_count(format);
   const Random random(rounding.seed);

@@ -14,7 +14,7 @@
 
 #include "lowbit/numbers/names.h"
 #include "lowbit/numbers/scale_fit.h"
-#include "lowbit/numbers/unit_table.h"
+#include "lowbit/numbers/vector_loops.h"
 
 namespace lowbit {
 namespace {
@@ -98,10 +98,11 @@ constexpr NumberSystem row(std::string_view name, std::string_view summary, std:
   system.level = [](const NumberFormat&, const float* params, int32_t code) {
     return static_cast<double>(params[0]) * value_of(F, code);
   };
-  system.encode = [](const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes) {
-    static const float one = 1;
-    static const LevelTable units(format, &one);
-    encode_scaled(units, params[0], x, n, codes);
+  system.encode = [](const NumberFormat&, const float* params, const float* x, int64_t n, int32_t* codes) {
+    constexpr int kLowestExponent = 1 - F.bias;
+    static const SmallFloatShape shape{F.mantissa_bits, kLowestExponent, F.bits() - 1,
+                                       static_cast<float>(value_of(F, F.largest))};
+    small_float_encode_loop(shape, params[0], x, n, codes);
   };
   system.default_granularity = granularity;
   system.param_bits = [](const NumberFormat&) { return F.stored_scale_bits; };

@@ -30,6 +30,13 @@ NumberSystem standardizable() {
     if (!format.standardized) return Inner.level(format, params, code);
     return static_cast<double>(params[0]) + static_cast<double>(params[1]) * Inner.level(format, params + 2, code);
   };
+  if (Inner.vector_level)
+    system.vector_level = [](const NumberFormat& format, const float* params, int32_t code, int component) {
+      if (!format.standardized) return Inner.vector_level(format, params, code, component);
+      return static_cast<double>(params[0]) +
+             static_cast<double>(params[1]) * Inner.vector_level(format, params + 2, code, component);
+    };
+  if (!Inner.level) system.level = nullptr;
   system.encode = [](const NumberFormat& format, const float* params, const float* x, int64_t n, int32_t* codes) {
     encode_with(format.standardized ? nullptr : Inner.encode, format, params, x, n, codes);
   };

@@ -74,10 +74,59 @@ void divide_vectors(const float* x, float divisor, int64_t n, float* y) {
       [&](int64_t i, size_t count) HWY_ATTR { through_padding(x + i, y + i, count, step); });
 }
 
-void threshold_encode_vectors(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,
-                              int32_t* codes) {
+void small_float_encode_vectors(const SmallFloatShape& shape, float scale, const float* x, int64_t n, int32_t* codes) {
   const FloatTag df;
   const IntTag di;
+  constexpr int kBias = 127, kMantissa = 23;
+  const auto vscale = hn::Set(df, scale), largest = hn::Set(df, shape.largest);
+  const auto lowest = hn::Set(di, shape.lowest_exponent + kBias);
+  const auto inverse = hn::Set(di, 2 * kBias + shape.mantissa_bits);
+  const auto sign = hn::Set(di, 1 << shape.sign_shift);
+  const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
+    const auto ratio = hn::Div(hn::LoadU(df, from), vscale);
+    const auto number = hn::IfThenZeroElse(hn::IsNaN(ratio), ratio);
+    const auto magnitude = hn::Min(hn::Abs(number), largest);
+    // The step of the binade that the magnitude is in is 2^(exponent - mantissa_bits); dividing by it is exact.
+    const auto exponent = hn::Max(hn::ShiftRight<kMantissa>(hn::BitCast(di, magnitude)), lowest);
+    const auto steps_per_one = hn::BitCast(df, hn::ShiftLeft<kMantissa>(hn::Sub(inverse, exponent)));
+    const auto steps = hn::NearestInt(hn::Mul(magnitude, steps_per_one));
+    // A full binade of steps carries into the exponent by itself.
+    const auto pattern = hn::Add(hn::ShiftLeftSame(hn::Sub(exponent, lowest), shape.mantissa_bits), steps);
+    const auto negative = hn::And(hn::RebindMask(di, hn::Lt(number, hn::Zero(df))), hn::Gt(pattern, hn::Zero(di)));
+    hn::StoreU(hn::Or(pattern, hn::IfThenElseZero(negative, sign)), di, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
+      [&](int64_t i, size_t count) HWY_ATTR { through_padding(x + i, codes + i, count, step); });
+}
+
+/// Few thresholds are all compared, which takes no load that depends on another.
+void few_thresholds_encode_vectors(const float* thresholds, int64_t count, const int32_t* code_of, bool counting,
+                                   const float* x, int64_t n, int32_t* codes) {
+  const FloatTag df;
+  const IntTag di;
+  const auto first = hn::Set(di, code_of[0]), one = hn::Set(di, 1);
+  const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
+    const auto loaded = hn::LoadU(df, from);
+    const auto value = hn::IfThenZeroElse(hn::IsNaN(loaded), loaded);
+    auto index = hn::Zero(di);
+    for (int64_t k = 0; k + 1 < count; ++k) {
+      const auto above = hn::RebindMask(di, hn::Gt(value, hn::Set(df, thresholds[k])));
+      index = hn::Add(index, hn::IfThenElseZero(above, one));
+    }
+    hn::StoreU(counting ? hn::Add(index, first) : hn::GatherIndex(di, code_of, index), di, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
+      [&](int64_t i, size_t rest) HWY_ATTR { through_padding(x + i, codes + i, rest, step); });
+}
+
+/// A branch-free search, all lanes at once. `counting`: code_of[i] = code_of[0] + i.
+void threshold_encode_vectors(const float* thresholds, int64_t count, const int32_t* code_of, bool counting,
+                              const float* x, int64_t n, int32_t* codes) {
+  const FloatTag df;
+  const IntTag di;
+  const auto first = hn::Set(di, code_of[0]);
   const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
     const auto loaded = hn::LoadU(df, from);
     const auto value = hn::IfThenZeroElse(hn::IsNaN(loaded), loaded);
@@ -87,7 +136,7 @@ void threshold_encode_vectors(const float* thresholds, int64_t count, const int3
       const auto above = hn::RebindMask(di, hn::Gt(value, probe));
       index = hn::Add(index, hn::IfThenElseZero(above, hn::Set(di, static_cast<int32_t>(half))));
     }
-    hn::StoreU(hn::GatherIndex(di, code_of, index), di, to);
+    hn::StoreU(counting ? hn::Add(index, first) : hn::GatherIndex(di, code_of, index), di, to);
   };
   for_vectors(
       n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
@@ -113,11 +162,15 @@ void lookup_decode_vectors(const float* values, int32_t first, int64_t count, co
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include <limits>
+
 namespace lowbit {
 
 HWY_EXPORT(linear_encode_vectors);
 HWY_EXPORT(linear_decode_vectors);
 HWY_EXPORT(divide_vectors);
+HWY_EXPORT(small_float_encode_vectors);
+HWY_EXPORT(few_thresholds_encode_vectors);
 HWY_EXPORT(threshold_encode_vectors);
 HWY_EXPORT(lookup_decode_vectors);
 
@@ -133,9 +186,20 @@ void divide_loop(const float* x, float divisor, int64_t n, float* y) {
   HWY_DYNAMIC_DISPATCH(divide_vectors)(x, divisor, n, y);
 }
 
+void small_float_encode_loop(const SmallFloatShape& shape, float scale, const float* x, int64_t n, int32_t* codes) {
+  HWY_DYNAMIC_DISPATCH(small_float_encode_vectors)(shape, scale, x, n, codes);
+}
+
 void threshold_encode_loop(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,
                            int32_t* codes) {
-  HWY_DYNAMIC_DISPATCH(threshold_encode_vectors)(thresholds, count, code_of, x, n, codes);
+  constexpr int64_t kFew = 32;
+  bool counting = true;
+  for (int64_t k = 0; k < count && thresholds[k] < std::numeric_limits<float>::infinity(); ++k)
+    counting = counting && code_of[k + 1] == code_of[k] + 1;
+  if (count <= kFew)
+    HWY_DYNAMIC_DISPATCH(few_thresholds_encode_vectors)(thresholds, count, code_of, counting, x, n, codes);
+  else
+    HWY_DYNAMIC_DISPATCH(threshold_encode_vectors)(thresholds, count, code_of, counting, x, n, codes);
 }
 
 void lookup_decode_loop(const float* values, int32_t first, int64_t count, const int32_t* codes, int64_t n, float* y) {

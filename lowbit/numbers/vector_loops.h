@@ -19,6 +19,17 @@ void linear_decode_loop(LinearParams params, const int32_t* codes, int64_t n, fl
 /// y[i] = x[i] / divisor.
 void divide_loop(const float* x, float divisor, int64_t n, float* y);
 
+/// Codes of a small float: sign, exponent and mantissa as one number, exponent 0 for multiples of the smallest step.
+struct SmallFloatShape {
+  int mantissa_bits;    ///< 1 to 3 and more
+  int lowest_exponent;  ///< of the smallest normal value, 2^lowest_exponent
+  int sign_shift;       ///< where the sign bit is
+  float largest;        ///< finite value
+};
+/// codes[i] = the small float nearest to float32(x[i] / scale), ties to the even pattern, beyond `largest` saturating;
+/// 0 for NaN and for what rounds to 0 from either side.
+void small_float_encode_loop(const SmallFloatShape& shape, float scale, const float* x, int64_t n, int32_t* codes);
+
 /// index[i] = the number of thresholds below x[i] (thresholds ascending, `count` = 2^k of them, padded with +infinity);
 /// NaN counts as 0. codes[i] = code_of[index[i]].
 ///   code_of  count entries

@@ -158,20 +158,23 @@ void add_values(TensorStatistics& statistics, std::span<const float> x, int64_t 
   statistics.sum_of_sample_maxima.add(maxima);
 }
 
+/// Adds up to kBlockValues values to a channel.
+void add_to_channel(TensorStatistics::Channel& channel, const float* values, size_t n) {
+  BlockSummary block;
+  summarize_block(values, n, nullptr, block);
+  if (block.finite == 0) return;
+  channel.min = std::min(channel.min, block.min);
+  channel.max = std::max(channel.max, block.max);
+  channel.count += static_cast<int64_t>(block.finite);
+  for (int level = 0; level < block.sum_levels; ++level) channel.sum.add_exact(block.sums[level]);
+  for (int level = 0; level < block.square_levels; ++level) channel.sum_of_squares.add_exact(block.squares[level]);
+}
+
 /// The values of one channel, which lie in runs of `inner` at a distance of `inner * channels`.
 void add_channel(TensorStatistics::Channel& channel, std::span<const float> x, size_t offset, size_t inner,
                  size_t stride) {
   float gathered[kBlockValues];
   size_t filled = 0;
-  const auto add_block = [&](const float* values, size_t n) {
-    BlockSummary block;
-    summarize_block(values, n, nullptr, block);
-    if (block.finite == 0) return;
-    channel.min = std::min(channel.min, block.min);
-    channel.max = std::max(channel.max, block.max);
-    channel.count += static_cast<int64_t>(block.finite);
-    for (int level = 0; level < block.sum_levels; ++level) channel.sum.add_exact(block.sums[level]);
-  };
   for (; offset < x.size(); offset += stride) {
     for (size_t done = 0; done < inner;) {
       const size_t n = std::min(inner - done, kBlockValues - filled);
@@ -179,14 +182,53 @@ void add_channel(TensorStatistics::Channel& channel, std::span<const float> x, s
       done += n;
       filled += n;
       if (filled < kBlockValues) continue;
-      add_block(gathered, filled);
+      add_to_channel(channel, gathered, filled);
       filled = 0;
     }
   }
-  if (filled > 0) add_block(gathered, filled);
+  if (filled > 0) add_to_channel(channel, gathered, filled);
 }
 
-void add_channels(TensorStatistics& statistics, std::span<const float> x, const Dims& dims, ThreadPool* threads) {
+constexpr size_t kChannelsTogether = 16;  // floats of a cache line
+
+/// Up to kChannelsTogether channels that lie side by side, `stride` values from one pixel to the next.
+void add_neighbours(std::span<TensorStatistics::Channel> channels, std::span<const float> x, size_t offset,
+                    size_t stride) {
+  // All of it stays in the first cache; rows a multiple of 4096 bytes apart would fall on the same lines.
+  constexpr size_t kTogether = kBlockValues / 4;
+  float gathered[kChannelsTogether][kTogether + 16];
+  size_t filled = 0;
+  const auto empty = [&] {
+    for (size_t c = 0; c < channels.size(); ++c) add_to_channel(channels[c], gathered[c], filled);
+    filled = 0;
+  };
+  for (; offset < x.size(); offset += stride) {
+    const float* pixel = x.data() + offset;
+    if (channels.size() == kChannelsTogether)
+      for (size_t c = 0; c < kChannelsTogether; ++c) gathered[c][filled] = pixel[c];
+    else
+      for (size_t c = 0; c < channels.size(); ++c) gathered[c][filled] = pixel[c];
+    if (++filled == kTogether) empty();
+  }
+  if (filled > 0) empty();
+}
+
+/// task(i) for all i, on the pool if there is one.
+template <typename Task>
+void run_all(int64_t count, ThreadPool* threads, Task task) {
+  const auto run = [&](int64_t i) {
+    const FloatMode mode;
+    task(i);
+  };
+  if (threads)
+    threads->parallel_for(count, run);
+  else
+    for (int64_t i = 0; i < count; ++i) run(i);
+}
+
+/// dims: as ONNX means them, whatever the order of the values.
+void add_channels(TensorStatistics& statistics, std::span<const float> x, const Dims& dims, bool channels_last,
+                  ThreadPool* threads) {
   const int64_t axis = statistics.channel_axis;
   if (axis >= static_cast<int64_t>(dims.size()))
     throw Error(ErrorCode::bad_argument,
@@ -199,28 +241,35 @@ void add_channels(TensorStatistics& statistics, std::span<const float> x, const 
                 fmt::format("the tensor has {} channels in axis {}, but {} in an earlier batch", channels, axis,
                             statistics.channels.size()));
   if (x.empty()) return;
+  if (channels_last) {
+    const auto groups = static_cast<int64_t>((channels + kChannelsTogether - 1) / kChannelsTogether);
+    run_all(groups, threads, [&](int64_t group) {
+      const size_t first = static_cast<size_t>(group) * kChannelsTogether;
+      const std::span all(statistics.channels);
+      add_neighbours(all.subspan(first, std::min(kChannelsTogether, channels - first)), x, first, channels);
+    });
+    return;
+  }
   size_t inner = 1;
   for (size_t i = static_cast<size_t>(axis) + 1; i < dims.size(); ++i) inner *= static_cast<size_t>(dims[i]);
-  const auto add_one = [&](int64_t c) {
-    const FloatMode mode;
+  run_all(static_cast<int64_t>(channels), threads, [&](int64_t c) {
     const auto index = static_cast<size_t>(c);
     add_channel(statistics.channels[index], x, index * inner, inner, inner * channels);
-  };
-  if (threads)
-    threads->parallel_for(static_cast<int64_t>(channels), add_one);
-  else
-    for (size_t c = 0; c < channels; ++c) add_one(static_cast<int64_t>(c));
+  });
 }
 
 }  // namespace
 
-void add_tensor(TensorStatistics& statistics, const Tensor& x, bool batched, ThreadPool* threads) {
+void add_tensor(TensorStatistics& statistics, const Tensor& x, TensorOrder order, ThreadPool* threads) {
   const FloatMode mode;
   const Tensor floats = to_float32(x);
   const std::span<const float> values = floats.values<float>();
-  const int64_t samples = batched && x.rank() > 0 ? x.dim(0) : 1;
+  const Dims& d = x.dims();
+  const Dims dims = order.channels_last ? Dims{d[0], d[3], d[1], d[2]} : d;
+  const int64_t samples = order.batched && x.rank() > 0 ? x.dim(0) : 1;
   // Channels first: they check the shape, and what throws must leave the statistics as they were.
-  if (statistics.channel_axis >= 0) add_channels(statistics, values, x.dims(), threads);
+  if (statistics.channel_axis >= 0)
+    add_channels(statistics, values, dims, order.channels_last && statistics.channel_axis == 1, threads);
   add_values(statistics, values, samples, threads);
 }
 

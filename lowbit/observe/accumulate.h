@@ -63,7 +63,13 @@ class ValueAccumulator {
   KeyCounter counter_;
 };
 
+/// What the dimensions of a tensor mean.
+struct TensorOrder {
+  bool batched = false;        ///< the first one counts samples
+  bool channels_last = false;  ///< [N, H, W, C]; the statistics are those of [N, C, H, W]
+};
+
 /// TensorStatistics::add on the threads of a pool; null: on this one. The result does not depend on the pool.
-void add_tensor(TensorStatistics& statistics, const Tensor& x, bool batched, ThreadPool* threads);
+void add_tensor(TensorStatistics& statistics, const Tensor& x, TensorOrder order, ThreadPool* threads);
 
 }  // namespace lowbit

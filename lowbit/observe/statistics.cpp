@@ -34,6 +34,7 @@ void merge_channels(TensorStatistics& to, const TensorStatistics& from) {
     mine.max = std::max(mine.max, theirs.max);
     mine.count = checked_add(mine.count, theirs.count);
     mine.sum.merge(theirs.sum);
+    mine.sum_of_squares.merge(theirs.sum_of_squares);
   }
 }
 
@@ -50,7 +51,7 @@ void merge_values(TensorStatistics& to, const TensorStatistics& from) {
   to.histogram.merge(from.histogram);
 }
 
-void TensorStatistics::add(const Tensor& x, bool batched) { add_tensor(*this, x, batched, nullptr); }
+void TensorStatistics::add(const Tensor& x, bool batched) { add_tensor(*this, x, {batched}, nullptr); }
 
 void TensorStatistics::merge(const TensorStatistics& other) {
   const FloatMode mode;

@@ -31,11 +31,12 @@ struct TensorStatistics {
   /// plain mean over samples: the only form of it that does not depend on the order of the data.
   ExactSum sum_of_sample_minima, sum_of_sample_maxima;
   int64_t finite_samples = 0;  ///< samples with a finite value: how many minima and maxima the two sums have
-  /// Per channel (index of `channel_axis`), of the finite values: min, max, sum, count; min > max if there were none.
+  /// Per channel (index of `channel_axis`), of the finite values: min, max, count, sum and sum of squares (as those of
+  /// the tensor); min > max if there were none.
   struct Channel {
     float min = kInfinity, max = -kInfinity;
     int64_t count = 0;
-    ExactSum sum;
+    ExactSum sum, sum_of_squares;
     bool operator==(const Channel&) const = default;
   };
   int64_t channel_axis = -1;  ///< set to the axis before the first add to get `channels`; -1: none

@@ -14,12 +14,12 @@ namespace lowbit {
 namespace {
 
 constexpr std::string_view kMagic = "lowbitST";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kHeaderBytes = 32;
 constexpr uint32_t kMostNameBytes = 1 << 20;
 /// The least bytes that an item takes, to bound the counts: a tensor without channels and pages, a channel.
 constexpr size_t kLeastTensorBytes = 4 + 5 * 8 + 2 * 4 + 4 * 48 + 8 + 4 + 4;
-constexpr size_t kChannelBytes = 2 * 4 + 8 + 48;
+constexpr size_t kChannelBytes = 2 * 4 + 8 + 2 * 48;
 constexpr size_t kLeastPageBytes = 2 + 8 + 8;
 
 class Writer {
@@ -153,6 +153,9 @@ bool extremes_fit(const TensorStatistics& s) {
   return holds(bins.front(), s.min) && holds(bins.back(), s.max);
 }
 
+/// The largest float32(x * x) between two extremes, with room for its rounding.
+double most_square(double low, double high) { return std::max(low * low, high * high) * (1 + 0x1p-20) + 0x1p-149; }
+
 void write_tensor(Writer& out, const TensorStatistics& s) {
   for (int64_t count : {s.count, s.samples, s.finite_samples, s.nonfinite, s.zeros}) out.number(count);
   out.number(s.min);
@@ -166,6 +169,7 @@ void write_tensor(Writer& out, const TensorStatistics& s) {
     out.number(channel.max);
     out.number(channel.count);
     out.sum(channel.sum);
+    out.sum(channel.sum_of_squares);
   }
   write_histogram(out, s.histogram);
 }
@@ -180,8 +184,10 @@ void read_channels(Reader& in, TensorStatistics& s) {
     channel.max = in.number<float>();
     channel.count = in.count();
     channel.sum = in.sum();
+    channel.sum_of_squares = in.sum();
     in.require(extremes_fit(channel.min, channel.max, channel.count) &&
-                   sum_fits(channel.sum, channel.count, channel.min, channel.max),
+                   sum_fits(channel.sum, channel.count, channel.min, channel.max) &&
+                   sum_fits(channel.sum_of_squares, channel.count, 0, most_square(channel.min, channel.max)),
                "the statistics of a channel contradict each other");
   }
 }
@@ -199,8 +205,9 @@ TensorStatistics read_tensor(Reader& in) {
   s.histogram = read_histogram(in, s.zeros);
   in.require(s.histogram.total() == s.finite(), "the histogram has another number of values than the tensor");
   in.require(extremes_fit(s), "the extremes of a tensor contradict its histogram");
-  const double low = s.min, high = s.max, most = std::max(low * low, high * high) * (1 + 0x1p-20) + 0x1p-149;
-  in.require(sum_fits(s.sum, s.finite(), low, high) && sum_fits(s.sum_of_squares, s.finite(), 0, most) &&
+  const double low = s.min, high = s.max;
+  in.require(sum_fits(s.sum, s.finite(), low, high) &&
+                 sum_fits(s.sum_of_squares, s.finite(), 0, most_square(s.min, s.max)) &&
                  sum_fits(s.sum_of_sample_minima, s.finite_samples, low, high) &&
                  sum_fits(s.sum_of_sample_maxima, s.finite_samples, low, high),
              "the sums of a tensor contradict its extremes");

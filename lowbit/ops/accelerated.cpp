@@ -4,11 +4,11 @@
 
 namespace lowbit {
 
-AcceleratedFn find_accelerated(const OpDef& op) {
+const AcceleratedRow* find_accelerated(const OpDef& op) {
   if (!op.domain.empty()) return nullptr;
-  for (const auto& rows : {accelerated_convolutions(), accelerated_products(), accelerated_pools()})
+  for (const auto& rows : {accelerated_convolutions(), accelerated_products(), accelerated_pools(), accelerated_sums()})
     for (const AcceleratedRow& row : rows)
-      if (row.name == op.name) return row.run;
+      if (row.name == op.name) return &row;
   return nullptr;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <string_view>
 
 #include "lowbit/ops/accelerated_rows.h"
 #include "lowbit/ops/convolution.h"
@@ -28,10 +29,17 @@ Tag plain_tag(size_t rank) {
   return kTags[rank - 1];
 }
 
+/// In which order a convolution works on activations.
+enum class Layout {
+  plain,    ///< as they are
+  blocked,  ///< reordered to oneDNN's own and back
+  last,     ///< given and wanted as [H, W, C]
+};
+
 /// A convolution of one image.
 class ImageConvolution {
  public:
-  ImageConvolution(const ConvGeometry& g, bool blocked) {
+  ImageConvolution(const ConvGeometry& g, Layout layout, bool relu) {
     memory::dims x{1, g.groups * g.in_channels}, y{1, g.groups * g.out_channels};
     memory::dims strides, dilations, begins, ends;
     if (g.groups > 1)
@@ -47,21 +55,48 @@ class ImageConvolution {
       begins.push_back(axis.pad_begin);
       ends.push_back(axis.pad_end);
     }
-    x_ = memory::desc(x, kFloat, plain_tag(x.size()));
-    y_ = memory::desc(y, kFloat, plain_tag(y.size()));
+    x_ = memory::desc(x, kFloat, layout == Layout::last ? Tag::acdb : plain_tag(x.size()));
+    y_ = memory::desc(y, kFloat, layout == Layout::last ? Tag::acdb : plain_tag(y.size()));
     bias_ = memory::desc({g.groups * g.out_channels}, kFloat, Tag::a);
     const memory::desc any_w(weights_, kFloat, Tag::any);
     const memory::desc any_x(x, kFloat, Tag::any), any_y(y, kFloat, Tag::any);
+    const bool blocked = layout == Layout::blocked;
     const dnnl::convolution_forward::desc description(dnnl::prop_kind::forward_inference,
                                                       dnnl::algorithm::convolution_direct, blocked ? any_x : x_, any_w,
                                                       bias_, blocked ? any_y : y_, strides, dilations, begins, ends);
-    primitive_desc_ = {description, onednn::own_scratchpad(), onednn::cpu_engine()};
+    dnnl::primitive_attr attributes = onednn::own_scratchpad();
+    if (relu) {
+      dnnl::post_ops after;
+      after.append_eltwise(1, dnnl::algorithm::eltwise_relu, 0, 0);
+      attributes.set_post_ops(after);
+    }
+    primitive_desc_ = {description, attributes, onednn::cpu_engine()};
     primitive_ = dnnl::convolution_forward(primitive_desc_);
   }
 
+  /// Whether oneDNN has only its slow reference for this case.
+  bool is_slow() const {
+    return std::string_view(primitive_desc_.impl_info_str()).find("ref") != std::string_view::npos;
+  }
+
   /// The weights in the layout that the primitive wants; may refer to `w`.
-  memory prepare_weights(const float* w) const {
-    return reordered({weights_, kFloat, plain_tag(weights_.size())}, w, primitive_desc_.weights_desc());
+  memory prepare_weights(const float* w, ThreadPool& threads) const {
+    const memory::desc from(weights_, kFloat, plain_tag(weights_.size())), to = primitive_desc_.weights_desc();
+    const int64_t step = 64;  // output channels: a multiple of every block size
+    if (weights_.size() != 4 || weights_[0] % step != 0 || from == to) return reordered(from, w, to);
+    memory result(to, onednn::cpu_engine());
+    threads.parallel_for(weights_[0] / step, [&](int64_t part) {
+      const onednn::SingleThread single;
+      memory::dims dims = weights_, offsets(4, 0);
+      dims[0] = step;
+      offsets[0] = part * step;
+      memory source(from.submemory_desc(dims, offsets), onednn::cpu_engine(), const_cast<float*>(w));
+      memory target(to.submemory_desc(dims, offsets), onednn::cpu_engine(), result.get_data_handle());
+      dnnl::stream stream(onednn::cpu_engine());
+      dnnl::reorder(source, target).execute(stream, source, target);
+      stream.wait();
+    });
+    return result;
   }
 
   void run(const float* x, const memory& weights, const float* bias, float* y) const {
@@ -97,32 +132,42 @@ class ImageConvolution {
   dnnl::convolution_forward primitive_;
 };
 
-/// Whether reordering to oneDNN's own layout and back pays. A 1x1 convolution with stride 1 is a matrix product on the
-/// layout as it is; everything else is much slower without.
-bool prefers_blocked(const ConvGeometry& g) {
+/// A 1x1 convolution with stride 1 is a matrix product on the layout as it is; for everything else reordering to
+/// oneDNN's own layout and back pays.
+bool is_product(const ConvGeometry& g) {
   const bool pointwise = std::all_of(g.spatial.begin(), g.spatial.end(), [](const WindowAxis& axis) {
     return axis.kernel == 1 && axis.stride == 1 && axis.pad_begin == 0 && axis.pad_end == 0;
   });
-  return g.groups > 1 || !pointwise;
+  return g.groups == 1 && pointwise;
 }
 
-bool run_conv(EvalContext& context) {
+/// Dims of an activation in the order ONNX means.
+Dims logical_dims(const Tensor& x, bool channels_last) {
+  const Dims& d = x.dims();
+  return channels_last ? Dims{d[0], d[3], d[1], d[2]} : d;
+}
+
+bool run_conv(FastContext& context) {
   const Tensor &x = context.input(0), &w = context.input(1);
   const Tensor* bias = context.optional_input(2);
   if (x.dtype() != DType::float32 || w.dtype() != DType::float32 || (bias && bias->dtype() != DType::float32))
     return false;
-  const ConvGeometry g = conv_geometry(context.node(), x.dims(), w.dims());
+  const bool last = context.channels_last;
+  const ConvGeometry g = conv_geometry(context.node(), logical_dims(x, last), w.dims());
   const Dims out_dims = g.output_dims();
   const int64_t channels = g.groups * g.out_channels;
   if (element_count(out_dims) == 0 || x.count() == 0 || w.count() == 0) return false;
   if (bias && bias->dims() != Dims{channels}) return false;
   const std::vector<float> zeros(bias ? 0 : static_cast<size_t>(channels), 0.0f);
   const float* b = bias ? bias->data<float>() : zeros.data();
-  Tensor y = make_output(context.node(), DType::float32, out_dims);
+  const Dims stored = last ? Dims{out_dims[0], out_dims[2], out_dims[3], out_dims[1]} : out_dims;
+  Tensor y = make_output(context.node(), DType::float32, stored);
   try {
     const onednn::SingleThread single;
-    const ImageConvolution convolution(g, prefers_blocked(g));
-    const memory weights = convolution.prepare_weights(w.data<float>());
+    const Layout layout = last ? Layout::last : is_product(g) ? Layout::plain : Layout::blocked;
+    const ImageConvolution convolution(g, layout, context.relu);
+    if (last && convolution.is_slow()) return false;
+    const memory weights = convolution.prepare_weights(w.data<float>(), context.threads());
     const float* from = x.data<float>();
     float* to = y.mutable_data<float>();
     const int64_t in_step = g.groups * g.in_channels * g.in_size(), out_step = channels * g.out_size();
@@ -140,7 +185,7 @@ bool run_conv(EvalContext& context) {
 }  // namespace
 
 std::span<const AcceleratedRow> accelerated_convolutions() {
-  static constexpr AcceleratedRow kRows[] = {{"Conv", run_conv}};
+  static constexpr AcceleratedRow kRows[] = {{"Conv", run_conv, /*channels_last=*/true, /*relu=*/true}};
   return kRows;
 }
 

@@ -46,7 +46,7 @@ bool are_float(const EvalContext& context, size_t count) {
   return true;
 }
 
-bool run_matmul(EvalContext& context) {
+bool run_matmul(FastContext& context) {
   if (!are_float(context, 2)) return false;
   const Tensor &a = context.input(0), &b = context.input(1);
   MatMulGeometry g = matmul_geometry(a.dims(), b.dims());
@@ -69,7 +69,7 @@ bool run_matmul(EvalContext& context) {
   return true;
 }
 
-bool run_gemm(EvalContext& context) {
+bool run_gemm(FastContext& context) {
   if (!are_float(context, 3)) return false;
   const Node& node = context.node();
   const Tensor &a = context.input(0), &b = context.input(1);

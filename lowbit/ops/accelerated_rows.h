@@ -2,21 +2,14 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "lowbit/ops/accelerated.h"
 
 namespace lowbit {
 
-/// A fast version of an operator of ai.onnx.
-struct AcceleratedRow {
-  std::string_view name;
-  AcceleratedFn run;
-};
-
 std::span<const AcceleratedRow> accelerated_convolutions();  ///< ops/accelerated_conv.cpp
 std::span<const AcceleratedRow> accelerated_products();      ///< ops/accelerated_matmul.cpp
-
-std::span<const AcceleratedRow> accelerated_pools();  ///< ops/accelerated_pool.cpp
+std::span<const AcceleratedRow> accelerated_pools();         ///< ops/accelerated_pool.cpp
+std::span<const AcceleratedRow> accelerated_sums();          ///< ops/accelerated_add.cpp
 
 }  // namespace lowbit

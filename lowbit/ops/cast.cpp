@@ -3,29 +3,14 @@
 
 #include <fmt/format.h>
 
-#include "lowbit/base/small_floats.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/float8_format.h"
 #include "lowbit/ops/dispatch.h"
 #include "lowbit/ops/families.h"
 #include "lowbit/ops/infer_helpers.h"
 
 namespace lowbit {
 namespace {
-
-std::optional<Float8> float8_of(DType type) {
-  switch (type) {
-    case DType::float8e4m3fn:
-      return Float8::e4m3fn;
-    case DType::float8e4m3fnuz:
-      return Float8::e4m3fnuz;
-    case DType::float8e5m2:
-      return Float8::e5m2;
-    case DType::float8e5m2fnuz:
-      return Float8::e5m2fnuz;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// Without saturation, what does not fit becomes infinity or NaN.
 Tensor to_float8(const Node& node, const Tensor& x, DType type, Float8 format) {
@@ -84,7 +69,7 @@ Tensor cast(const Node& node, const Tensor& x, DType type) {
   if (x.dtype() == type) return x;
   if (x.dtype() == DType::string) return from_strings(node, x, type);
   if (type == DType::string) return to_strings(node, x);
-  const auto format = float8_of(type);
+  const auto format = float8_format(type);
   if (format && node.attr_int("saturate", 1) == 0) return to_float8(node, x, type, *format);
   return x.cast(type);
 }

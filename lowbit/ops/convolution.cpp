@@ -14,7 +14,7 @@ namespace {
 template <typename Acc, typename X, typename W, typename Emit>
 void convolve(const ConvGeometry& g, ThreadPool& threads, const X* x, const W* w, Acc x_zero,
               const std::vector<Acc>& w_zeros, Emit emit) {
-  const auto& [d, h, v] = g.axes;
+  const WindowAxis &d = g.axes[0], &h = g.axes[1], &v = g.axes[2];
   const int64_t channels = g.groups * g.out_channels, kernel = g.kernel_size(), in_size = g.in_size();
   const auto sum_at = [&](const X* image, const W* filter, Acc w_zero, int64_t od, int64_t oh, int64_t ov) {
     const auto [d0, d1] = d.taps(od);
@@ -107,7 +107,7 @@ void run_qlinear_conv(EvalContext& context) {
 /// Gathers: every output element sums the inputs that a convolution would have spread to it.
 template <typename T>
 void transpose_plane(const ConvGeometry& g, const T* x, const T* w, double bias, T* y) {
-  const auto& [d, h, v] = g.axes;
+  const WindowAxis &d = g.axes[0], &h = g.axes[1], &v = g.axes[2];
   const int64_t in_size = g.in_size(), kernel = g.kernel_size();
   std::vector<double> plane(static_cast<size_t>(g.out_size()), bias);
   for (int64_t c = 0; c < g.in_channels; ++c) {

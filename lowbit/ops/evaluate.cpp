@@ -9,12 +9,15 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/ops/accelerated.h"
+#include "lowbit/ops/channels_last.h"
 #include "lowbit/ops/op.h"
 
 namespace lowbit {
 namespace {
 
 constexpr int kMaxDepth = 64;
+/// A network whose loops have not ended by then is taken for one that never ends.
+constexpr int64_t kMaxSubgraphRuns = 1'000'000;
 
 std::string where(const Node& node) {
   return fmt::format("node '{}' ({})", printable(node.name), printable(node.full_op()));
@@ -23,8 +26,9 @@ std::string where(const Node& node) {
 /// One node as it will run.
 struct Step {
   const OpDef* op;
-  AcceleratedFn fast;
+  const AcceleratedRow* fast;
   std::vector<ValueId> dead;  ///< values that nobody reads after this node
+  int32_t relu = -1;          ///< the node that only applies Relu to the result, if `fast` can do so
 };
 
 struct Plan {
@@ -35,13 +39,30 @@ struct Plan {
 struct Frame {
   const Graph& graph;
   std::vector<Tensor> slots;
+  std::vector<char> last;  ///< by value: kept as [N, H, W, C]
 
-  explicit Frame(const Graph& g) : graph(g), slots(g.values.size()) {}
+  explicit Frame(const Graph& g) : graph(g), slots(g.values.size()), last(g.values.size()) {}
   /// Null if the value is not known (yet).
   const Tensor* find(ValueId id) const {
     const Tensor& slot = slots[static_cast<size_t>(id)];
     return slot.defined() ? &slot : graph.constant(id);
   }
+  bool is_last(ValueId id) const { return id != kNone && last[static_cast<size_t>(id)]; }
+  void set(ValueId id, Tensor tensor, bool channels_last) {
+    slots[static_cast<size_t>(id)] = std::move(tensor);
+    last[static_cast<size_t>(id)] = channels_last;
+  }
+  /// Brings a value into the order that ONNX means.
+  void make_plain(ValueId id, ThreadPool& threads) {
+    if (is_last(id)) set(id, to_channels_first(slots[static_cast<size_t>(id)], threads), false);
+  }
+};
+
+/// What a node gave.
+struct Results {
+  std::vector<Tensor> tensors;
+  bool channels_last = false;
+  bool relu = false;  ///< the Relu behind it is applied as well
 };
 
 std::vector<const Graph*> bodies_of(const Node& node) {
@@ -109,11 +130,43 @@ void find_last_readers(const Graph& graph, Plan& plan) {
       plan.steps[static_cast<size_t>(last[v])].dead.push_back(static_cast<ValueId>(v));
 }
 
-/// The outputs of one node; errors get the node's name.
-std::vector<Tensor> run_step(EvalContext& context, const OpDef& op, AcceleratedFn fast) {
+/// The Relu nodes that a fast version applies to its result, since nothing else reads that and nobody looks at it.
+template <typename Observed>
+void find_joined_relus(const Graph& graph, Plan& plan, Observed observed) {
+  const auto uses = graph.uses();
+  for (size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    Step& step = plan.steps[n];
+    if (!step.fast || !step.fast->relu || node.outputs.size() != 1 || node.outputs[0] == kNone) continue;
+    const ValueId result = node.outputs[0];
+    const auto& readers = uses[static_cast<size_t>(result)];
+    if (readers.size() != 1 || readers[0].position < 0 || graph.is_output(result) || observed(result)) continue;
+    const Node& reader = graph.nodes[static_cast<size_t>(readers[0].node)];
+    if (reader.is("Relu") && reader.outputs.size() == 1) step.relu = readers[0].node;
+  }
+}
+
+/// Whether a convolution is worth reordering its input for: a product with a 1x1 kernel is fast as it is.
+bool gains_by_reordering(const Node& node, const std::vector<const Tensor*>& inputs) {
+  if (!node.is("Conv") || inputs.size() < 2 || !inputs[1] || inputs[1]->rank() != 4) return false;
+  return inputs[1]->dim(2) * inputs[1]->dim(3) > 1;
+}
+
+/// Whether a node computes the same whatever the order of the elements, if it is the same for all inputs.
+bool takes_any_order(const Step& step, const std::vector<const Tensor*>& inputs) {
+  if (step.op->kind != OpKind::elementwise) return false;
+  return std::all_of(inputs.begin(), inputs.end(),
+                     [](const Tensor* x) { return !x || (x->rank() <= 4 && x->dtype() != DType::string); });
+}
+
+/// The outputs of one node; errors get the node's name. Applies the Relu behind it if context.relu says so.
+std::vector<Tensor> run_step(FastContext& context, const OpDef& op, const AcceleratedRow* fast) {
   const Node& node = context.node();
   try {
-    if (!fast || !fast(context)) op.reference(context);
+    if (!fast || !fast->run(context)) {
+      context.relu = false;
+      op.reference(context);
+    }
   } catch (const Error& error) {
     if (!error.where().empty()) throw;
     throw Error(error.code(), error.message(), where(node));
@@ -148,6 +201,13 @@ struct Evaluator::Impl {
   ThreadPool& threads;
   EvaluateOptions options;
   std::unordered_map<const Graph*, Plan> plans;
+  int64_t subgraph_runs = 0;  ///< of this run of the whole graph
+
+  /// Whether nobody can tell how values are kept between nodes.
+  bool is_free() const { return options.accelerated && !options.on_value && !options.run_node && !options.on_time; }
+  bool is_observed(const Graph& part, ValueId id) const {
+    return options.on_observed && id != kNone && (!options.observed || options.observed(part, id));
+  }
 
   void prepare(const Graph& part, Unsupported& missing, int depth) {
     if (depth > kMaxDepth)
@@ -160,23 +220,80 @@ struct Evaluator::Impl {
         missing.add(node, op);
       else
         check_counts(node, *op);
-      plan.steps.push_back({op, op && options.accelerated ? find_accelerated(*op) : nullptr, {}});
+      plan.steps.push_back({op, op && options.accelerated ? find_accelerated(*op) : nullptr, {}, -1});
     }
     find_last_readers(part, plan);
+    if (is_free()) find_joined_relus(part, plan, [&](ValueId id) { return is_observed(part, id); });
     for (const Node& node : part.nodes)
       for (const Graph* body : bodies_of(node)) prepare(*body, missing, depth + 1);
   }
 
   void report(Frame& frame, ValueId id) {
-    if (!options.on_value || id == kNone) return;
+    if (id == kNone) return;
     Tensor& tensor = frame.slots[static_cast<size_t>(id)];
+    if (is_observed(frame.graph, id)) options.on_observed(frame.graph, id, tensor, frame.is_last(id));
+    if (!options.on_value) return;
     const DType type = tensor.dtype();
     const Dims dims = tensor.dims();
     options.on_value(frame.graph, id, tensor);
     LOWBIT_CHECK(tensor.dtype() == type && tensor.dims() == dims);
   }
 
-  std::vector<Tensor> run_node(const Node& node, const Step& step, const Frame& frame) {
+  /// The fast version on [N, H, W, C], if there is one and the input is kept so or is worth reordering.
+  std::optional<Results> run_fast_last(const Node& node, const Step& step, const Frame& frame,
+                                       std::vector<const Tensor*> inputs) {
+    if (!inputs[0] || inputs[0]->rank() != 4 || inputs[0]->dtype() != DType::float32) return std::nullopt;
+    Tensor reordered;
+    if (!frame.is_last(node.inputs[0])) {
+      if (!gains_by_reordering(node, inputs)) return std::nullopt;
+      reordered = to_channels_last(*inputs[0], threads);
+      inputs[0] = &reordered;
+    }
+    FastContext context(node, std::move(inputs), threads);
+    context.channels_last = true;
+    context.relu = step.relu >= 0;
+    try {
+      if (!step.fast->run(context)) return std::nullopt;
+    } catch (const Error& error) {
+      if (!error.where().empty()) throw;
+      throw Error(error.code(), error.message(), where(node));
+    }
+    return Results{std::move(context.outputs()), true, context.relu};
+  }
+
+  /// Operators that do not care for the order of elements, on [N, H, W, C] as soon as one input is kept so.
+  std::optional<Results> run_any_order_last(const Node& node, const Step& step, const Frame& frame,
+                                            std::vector<const Tensor*> inputs) {
+    std::vector<Tensor> reordered(inputs.size());
+    bool any = false;
+    for (ValueId id : node.inputs) any = any || frame.is_last(id);
+    if (!any) return std::nullopt;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (!inputs[i] || frame.is_last(node.inputs[i]) || inputs[i]->count() == 1) continue;
+      reordered[i] = to_channels_last(*inputs[i], threads);
+      inputs[i] = &reordered[i];
+    }
+    FastContext context(node, std::move(inputs), threads);
+    context.relu = step.relu >= 0;
+    std::vector<Tensor> outputs = run_step(context, *step.op, step.fast);
+    return Results{std::move(outputs), true, context.relu};
+  }
+
+  std::optional<Results> run_channels_last(const Node& node, const Step& step, const Frame& frame,
+                                           const std::vector<const Tensor*>& inputs) {
+    if (inputs.empty() || node.outputs.size() != 1) return std::nullopt;
+    if (step.fast && step.fast->channels_last) return run_fast_last(node, step, frame, inputs);
+    if (takes_any_order(step, inputs)) return run_any_order_last(node, step, frame, inputs);
+    return std::nullopt;
+  }
+
+  void make_plain(const Node& node, Frame& frame) {
+    for (ValueId id : node.inputs) frame.make_plain(id, threads);
+    for (const Graph* body : bodies_of(node))
+      for (const auto& [outer, inner] : body->captures) frame.make_plain(outer, threads);
+  }
+
+  Results run_node(const Node& node, const Step& step, Frame& frame) {
     std::vector<const Tensor*> inputs;
     for (ValueId id : node.inputs) {
       inputs.push_back(id == kNone ? nullptr : frame.find(id));
@@ -187,13 +304,39 @@ struct Evaluator::Impl {
     }
     if (options.run_node) {
       std::vector<Tensor> outputs(node.outputs.size());
-      if (options.run_node(frame.graph, node, inputs, outputs)) return outputs;
+      if (options.run_node(frame.graph, node, inputs, outputs)) return {std::move(outputs)};
     }
-    EvalContext context(node, std::move(inputs), threads);
+    if (is_free()) {
+      if (auto results = run_channels_last(node, step, frame, inputs)) return std::move(*results);
+      make_plain(node, frame);
+    }
+    FastContext context(node, std::move(inputs), threads);
+    context.relu = step.relu >= 0;
     context.run_subgraph = [&](const Graph& body, std::vector<Tensor> given) {
+      if (++subgraph_runs > kMaxSubgraphRuns)
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("loops of more than {} iterations in one run", kMaxSubgraphRuns), where(node));
       return run_graph(body, std::move(given), &frame);
     };
-    return run_step(context, *step.op, step.fast);
+    std::vector<Tensor> outputs = run_step(context, *step.op, step.fast);
+    return {std::move(outputs), false, context.relu};
+  }
+
+  /// Runs the node and stores what it gave; a Relu that was applied with it is marked in `done`.
+  void run_and_store(const Plan& plan, size_t n, Frame& frame, std::vector<char>& done) {
+    const Node& node = frame.graph.nodes[n];
+    const auto start = std::chrono::steady_clock::now();
+    Results results = run_node(node, plan.steps[n], frame);
+    if (options.on_time)
+      options.on_time(node, std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+    const auto relu = static_cast<size_t>(results.relu ? plan.steps[n].relu : 0);
+    if (results.relu) done[relu] = 1;
+    const std::vector<ValueId>& outputs = results.relu ? frame.graph.nodes[relu].outputs : node.outputs;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i] == kNone) continue;
+      frame.set(outputs[i], std::move(results.tensors[i]), results.channels_last);
+      report(frame, outputs[i]);
+    }
   }
 
   std::vector<Tensor> run_graph(const Graph& part, std::vector<Tensor> inputs, const Frame* outer) {
@@ -209,21 +352,14 @@ struct Evaluator::Impl {
       frame.slots[static_cast<size_t>(part.inputs[i])] = std::move(inputs[i]);
       report(frame, part.inputs[i]);
     }
+    std::vector<char> done(part.nodes.size());
     for (size_t n = 0; n < part.nodes.size(); ++n) {
-      const Node& node = part.nodes[n];
-      const auto start = std::chrono::steady_clock::now();
-      std::vector<Tensor> outputs = run_node(node, plan.steps[n], frame);
-      if (options.on_time)
-        options.on_time(node, std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
-      for (size_t i = 0; i < node.outputs.size(); ++i) {
-        if (node.outputs[i] == kNone) continue;
-        frame.slots[static_cast<size_t>(node.outputs[i])] = std::move(outputs[i]);
-        report(frame, node.outputs[i]);
-      }
-      for (ValueId id : plan.steps[n].dead) frame.slots[static_cast<size_t>(id)] = Tensor();
+      if (!done[n]) run_and_store(plan, n, frame, done);
+      for (ValueId id : plan.steps[n].dead) frame.set(id, Tensor(), false);
     }
     std::vector<Tensor> results;
     for (ValueId id : part.outputs) {
+      if (id != kNone) frame.make_plain(id, threads);
       const Tensor* result = id == kNone ? nullptr : frame.find(id);
       if (!result) throw Error(ErrorCode::bad_file, "an output of the graph is computed by no node");
       results.push_back(*result);
@@ -260,6 +396,7 @@ std::vector<Tensor> Evaluator::run_ordered(const NamedTensors& inputs) {
     if (std::find(names.begin(), names.end(), name) == names.end())
       throw Error(ErrorCode::bad_argument, fmt::format("the model has no input '{}' (its inputs: {})", printable(name),
                                                        printable(join(names, ", "))));
+  impl_->subgraph_runs = 0;
   return impl_->run_graph(graph, std::move(ordered), nullptr);
 }
 
@@ -279,7 +416,7 @@ std::vector<Tensor> evaluate_node(const Node& node, const std::vector<const Tens
     missing.add(node, op);
     missing.throw_if_any();
   }
-  EvalContext context(node, inputs, threads);
+  FastContext context(node, inputs, threads);
   return run_step(context, *op, accelerated ? find_accelerated(*op) : nullptr);
 }
 

@@ -26,6 +26,11 @@ struct EvaluateOptions {
   std::function<bool(const Graph& graph, const Node& node, const std::vector<const Tensor*>& inputs,
                      std::vector<Tensor>& outputs)>
       run_node;
+  /// Like on_value, but only looks, at the values that `observed` names (null: all). As long as nobody replaces values
+  /// or times nodes, the evaluator joins operators whose values between nobody looks at, and keeps rank-4 values as
+  /// [N, H, W, C] where that is faster: `channels_last` says so.
+  std::function<void(const Graph& graph, ValueId value, const Tensor& tensor, bool channels_last)> on_observed;
+  std::function<bool(const Graph& graph, ValueId value)> observed;
   /// Called after each node with its wall time in nanoseconds.
   std::function<void(const Node& node, int64_t nanoseconds)> on_time;
 };

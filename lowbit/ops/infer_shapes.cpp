@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/control.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/ops/op_helpers.h"
@@ -58,7 +59,10 @@ class NodeInference : public InferContext {
   const Shape* input_shape(size_t i) const override {
     return has_input(i) && value(i).shape ? &*value(i).shape : nullptr;
   }
-  const Tensor* input_constant(size_t i) const override { return graph_.constant(node_.input(i)); }
+  const Tensor* input_constant(size_t i) const override {
+    // Codes are not the numbers that a shape may depend on.
+    return has_input(i) && !holds_codes(value(i)) ? graph_.constant(node_.input(i)) : nullptr;
+  }
 
   std::optional<std::vector<Dim>> input_dims(size_t i) const override {
     if (!has_input(i)) return std::nullopt;
@@ -128,7 +132,9 @@ void infer_node(Graph& graph, const Node& node, TrackedDims& tracked, int depth)
 void infer_graph(Graph& graph, TrackedDims tracked, int depth) {
   if (depth > kMaxDepth) refuse("subgraphs are nested deeper than {} levels", kMaxDepth);
   for (Value& value : graph.values)
-    if (value.constant) merge_into(value, value.constant->dtype(), to_shape(value.constant->dims()));
+    if (value.constant)
+      merge_into(value, holds_codes(value) ? DType::float32 : value.constant->dtype(),
+                 to_shape(value.constant->dims()));
   for (const Node& node : graph.nodes) {
     try {
       infer_node(graph, node, tracked, depth);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "lowbit/base/small_floats.h"
+#include "lowbit/core/float8_format.h"
 #include "lowbit/ops/families.h"
 #include "lowbit/ops/infer_helpers.h"
 
@@ -11,21 +11,6 @@ namespace lowbit {
 namespace {
 
 constexpr int64_t kBlockElements = int64_t{1} << 15;
-
-std::optional<Float8> float8_of(DType type) {
-  switch (type) {
-    case DType::float8e4m3fn:
-      return Float8::e4m3fn;
-    case DType::float8e4m3fnuz:
-      return Float8::e4m3fnuz;
-    case DType::float8e5m2:
-      return Float8::e5m2;
-    case DType::float8e5m2fnuz:
-      return Float8::e5m2fnuz;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// Walks a tensor in rows along which the scale is constant (step 0) or advances with the element (step 1).
 class ScaleRows {
@@ -225,7 +210,7 @@ Tensor quantize_linear(EvalContext& context, const Tensor& x, const Tensor& scal
   const ScaleRows rows(x.dims(), scale, where);
   const Tensor wide_x = to_float32(x), wide_scale = to_float32(scale);
   Tensor y = make_output(context.node(), type, x.dims());
-  if (const auto format = float8_of(type)) {
+  if (const auto format = float8_format(type)) {
     quantize_to_float8(context, wide_x, wide_scale, rows, *format, saturate, y.mutable_data<uint8_t>());
     return y;
   }
@@ -246,7 +231,7 @@ Tensor dequantize_linear(EvalContext& context, const Tensor& codes, const Tensor
   const Tensor wide_scale = to_float32(scale);
   Tensor y = make_output(context.node(), DType::float32, codes.dims());
   float* out = y.mutable_data<float>();
-  if (float8_of(codes.dtype())) {
+  if (float8_format(codes.dtype())) {
     const Tensor values = to_float32(codes);
     const float *px = values.data<float>(), *ps = wide_scale.data<float>();
     rows.for_each(context.threads(), [&](int64_t first, int64_t count, int64_t at, int64_t step) {

@@ -5,6 +5,7 @@
 //   eps) + beta
 #include <cmath>
 
+#include "lowbit/base/resident.h"
 #include "lowbit/passes/passes.h"
 #include "lowbit/passes/rewrite.h"
 
@@ -103,24 +104,27 @@ std::optional<std::vector<double>> bias_values(const Graph& graph, const Node& n
   return values;
 }
 
-void scale_weight(Graph& graph, Node& layer, const WeightLayout& layout, const Affine& affine) {
-  const Tensor source = *graph.constant(layer.inputs[1]);
-  Tensor scaled = source;
+/// owned: nobody else reads the weight, so that its memory can be used again.
+void scale_weight(Graph& graph, Node& layer, const WeightLayout& layout, const Affine& affine, bool owned) {
+  const Tensor mapped = graph.constant(layer.inputs[1])->is_view() ? *graph.constant(layer.inputs[1]) : Tensor();
+  Tensor scaled = *graph.constant(layer.inputs[1]);
+  if (owned) graph.value(layer.inputs[1]).constant.reset();
   float* w = scaled.mutable_data<float>();
   int64_t inner = 1;
-  for (int64_t d = layout.axis + 1; d < source.rank(); ++d) inner *= source.dim(d);
-  const int64_t width = source.dim(layout.axis),
-                rows_per_group = layout.axis == 1 ? std::max<int64_t>(source.dim(0) / layout.groups, 1) : 1;
-  for (int64_t i = 0; i < source.count(); ++i) {
+  for (int64_t d = layout.axis + 1; d < scaled.rank(); ++d) inner *= scaled.dim(d);
+  const int64_t width = scaled.dim(layout.axis),
+                rows_per_group = layout.axis == 1 ? std::max<int64_t>(scaled.dim(0) / layout.groups, 1) : 1;
+  for (int64_t i = 0; i < scaled.count(); ++i) {
     const int64_t along = i / inner % width, outer = i / inner / width;
     const int64_t channel = layout.axis == 1 ? outer / rows_per_group % layout.groups * width + along : along;
     w[i] = static_cast<float>(w[i] * affine.scale_at(static_cast<size_t>(channel)));
   }
+  if (mapped.defined()) release_file_pages(mapped.raw());  // nothing reads them again soon
   layer.inputs[1] = graph.add_constant(graph.value(layer.inputs[1]).name + "_folded", std::move(scaled));
 }
 
 /// Applies the affine map behind a layer to its weight and bias. False if the layer cannot take it.
-bool fold_into(Graph& graph, Node& layer, const Affine& affine) {
+bool fold_into(Graph& graph, Node& layer, const Affine& affine, bool owned) {
   const auto layout = weight_layout(graph, layer);
   if (!layout) return false;
   const auto count = static_cast<size_t>(layout->channels);
@@ -130,7 +134,7 @@ bool fold_into(Graph& graph, Node& layer, const Affine& affine) {
   const auto bias = bias_values(graph, layer, layout->channels);
   if (!bias) return false;
   const bool scales = !(affine.scale.size() == 1 && affine.scale[0] == 1.0);
-  if (scales) scale_weight(graph, layer, *layout, affine);
+  if (scales) scale_weight(graph, layer, *layout, affine, owned);
   std::vector<float> folded(count);
   for (size_t c = 0; c < count; ++c)
     folded[c] = static_cast<float>((*bias)[c] * affine.scale_at(c) + affine.shift_at(c));
@@ -159,7 +163,10 @@ int fold_batch_norm(Graph& graph) {
       const int64_t rank = layer.is("Gemm") ? 2 : weight.rank();
       const Node& follower = graph.nodes[static_cast<size_t>(next)];
       const auto affine = node_affine(graph, follower, result, rank, weight_layout(graph, layer)->channels);
-      if (!affine || !fold_into(graph, layer, *affine)) break;
+      const auto weight_id = static_cast<size_t>(layer.inputs[1]);
+      const bool owned =
+          weight_id >= index.uses.size() || (index.uses[weight_id].size() == 1 && !graph.is_output(layer.inputs[1]));
+      if (!affine || !fold_into(graph, layer, *affine, owned)) break;
       layer.outputs[0] = follower.outputs[0];
       index.producers[static_cast<size_t>(layer.outputs[0])] = static_cast<int32_t>(n);
       dead.insert(next);

@@ -9,6 +9,7 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/weights.h"
 
 namespace lowbit {
 namespace {
@@ -117,10 +118,10 @@ class Lowering {
 
   void lower_constant(ValueId id) {
     const Quantization q = *graph_.value(id).quantization;
-    const Tensor values = to_float32(*graph_.value(id).constant);
+    const Tensor stored = weight_codes(graph_.value(id)).cast(onnx_type(q.format));
     const std::string name = graph_.value(id).name;
-    const ValueId codes = graph_.add_constant(name + "_quantized", encode_tensor(q, values).cast(onnx_type(q.format)));
-    const auto [scale, zero_point] = parameters(q, name, values.dims());
+    const ValueId codes = graph_.add_constant(name + "_quantized", stored);
+    const auto [scale, zero_point] = parameters(q, name, stored.dims());
     graph_.value(id).constant.reset();
     graph_.value(id).quantization.reset();
     added_.push_back(make_node("DequantizeLinear", name + "_DequantizeLinear", {codes, scale, zero_point}, id, q));

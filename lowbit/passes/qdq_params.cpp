@@ -87,7 +87,8 @@ std::optional<Quantization> annotation_of(const Graph& graph, const Node& node, 
 
 void narrow_if_unused(Quantization& quantization, const Tensor& codes) {
   if (quantization.codes().min >= 0 || quantization.format.asymmetric || quantization.format.bits < 2) return;
-  const auto values = codes.values<int32_t>();
+  const Tensor wide = codes.cast(DType::int32);
+  const auto values = wide.values<int32_t>();
   const int32_t lowest = quantization.codes().min;
   quantization.format.narrow = std::none_of(values.begin(), values.end(), [&](int32_t c) { return c == lowest; });
 }

@@ -1,9 +1,14 @@
 #include "lowbit/passes/raise_qdq.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
+#include <fmt/format.h>
+
+#include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/qdq_params.h"
 #include "lowbit/passes/raise_qoperator.h"
 #include "lowbit/passes/rewrite.h"
@@ -40,6 +45,9 @@ std::optional<Tensor> plain_decoded(const Graph& graph, const Node& node, const 
   const Tensor* zero = graph.constant(node.input(2));
   if (!scale || scale->dtype() != DType::float32 || (node.input(2) != kNone && !zero)) return std::nullopt;
   if ((zero && zero->count() != scale->count()) || node.attr_int("block_size", 0) > 0) return std::nullopt;
+  // Wider codes, which ONNX does not have here, could overflow the difference.
+  if (dtype_bits(codes.dtype()) > 32 || (zero && (!is_integer(zero->dtype()) || dtype_bits(zero->dtype()) > 32)))
+    return std::nullopt;
   int64_t axis = 0, inner = 1;
   if (scale->count() != 1) {
     axis = node.attr_int("axis", 1);
@@ -65,9 +73,9 @@ bool raise_constant(Graph& graph, const Node& node) {
   const Shape shape = to_shape(codes->dims());
   Value& value = graph.value(node.output());
   if (auto quantization = annotation_of(graph, node, codes->dtype(), &shape)) {
-    const Tensor integers = codes->cast(DType::int32);
-    narrow_if_unused(*quantization, integers);
-    value.constant = decode_tensor(*quantization, integers);
+    const Tensor stored = *codes;
+    narrow_if_unused(*quantization, stored);
+    value.constant = stored.cast(code_dtype(*quantization));
     value.quantization = std::move(quantization);
   } else if (auto decoded = plain_decoded(graph, node, *codes)) {
     value.constant = std::move(*decoded);
@@ -141,8 +149,11 @@ int raise_pair(Graph& graph, const GraphIndex& index, int32_t n, std::set<int32_
   if (!readers) return 0;
   const bool shared = !all_readers_mean(graph, index, x, *meaning);
   Value& source = graph.value(x);
-  if (source.constant && (shared || source.constant->dtype() != DType::float32)) return 0;
-  if (source.constant) source.constant = fake_quantize(*meaning, *source.constant);
+  if (source.constant && shared) return 0;
+  if (source.constant && !source.quantization) {
+    if (source.constant->dtype() != DType::float32) return 0;
+    source.constant = encode_tensor(*meaning, *source.constant).cast(code_dtype(*meaning));
+  }
   ValueId target = x;
   if (shared) {
     // Others read the value unquantized (or with other parameters): the annotation sits on a copy.
@@ -176,12 +187,30 @@ int raise_pairs(Graph& graph) {
   return removed;
 }
 
+/// A scale that is no positive number means nothing: dividing by it gives no code. Zero may stand in a
+/// DequantizeLinear, where it means that all values are zero.
+void check_scales(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    const bool quantizes = node.is("QuantizeLinear");
+    if (!quantizes && !node.is("DequantizeLinear")) continue;
+    const Tensor* scale = graph.constant(node.input(1));
+    if (!scale || !is_float(scale->dtype())) continue;
+    const Tensor floats = to_float32(*scale);
+    for (const float s : floats.values<float>())
+      if (!std::isfinite(s) || s < 0 || (quantizes && s == 0))
+        throw Error(ErrorCode::bad_file,
+                    fmt::format("has the scale {}, but scales are positive numbers (export the model again)", s),
+                    fmt::format("node '{}' ({})", printable(node.name), node.op));
+  }
+}
+
 }  // namespace
 
 int raise_qdq(Graph& graph) {
   if (!is_quantized(graph)) return 0;
   const int before = static_cast<int>(graph.nodes.size());
   raise_constant_nodes(graph);
+  check_scales(graph);
   int changed = expand_qoperators(graph) + raise_dynamic(graph);
   graph.sort();
   if (move_floats(graph) > 0) graph.sort();

@@ -7,7 +7,7 @@
 namespace lowbit {
 
 /// Folds, wherever scale and zero point are constants:
-///   - DequantizeLinear of an integer constant -> a float constant (decoded) with an annotation, whatever its
+///   - DequantizeLinear of an integer constant -> a constant of the same codes with an annotation, whatever its
 ///   granularity (tensor, channel, blocks);
 ///     an int32 constant (a bias) becomes plain float and is not annotated
 ///   - QuantizeLinear -> DequantizeLinear between activations -> the annotation of the value; several readers, several

@@ -78,12 +78,26 @@ Json to_json(const BenchResult& result) {
                {"ms_p99", json_number(result.ms_p99)},
                {"per_second", json_number(result.per_second)},
                {"peak_memory_bytes", result.peak_memory_bytes},
-               {"load_ms", json_number(result.load_ms)}};
+               {"load_ms", json_number(result.load_ms)},
+               {"macs", result.macs},
+               {"gops", json_number(result.ops_per_second * 1e-9)},
+               {"share_of_peak", json_number(result.share_of_peak)},
+               {"arena_bytes", result.arena_bytes},
+               {"plan_weight_bytes", result.weight_bytes},
+               {"reference_steps", result.reference_steps}};
+  if (!result.note.empty()) json["note"] = result.note;
   if (result.layers.empty()) return json;
   json["layers"] = Json::array();
   for (const BenchResult::Layer& layer : result.layers)
-    json["layers"].push_back(
-        {{"name", layer.name}, {"op", layer.op}, {"ms_median", json_number(layer.ms_median)}, {"macs", layer.macs}});
+    json["layers"].push_back({{"name", layer.name},
+                              {"op", layer.op},
+                              {"ms_median", json_number(layer.ms_median)},
+                              {"macs", layer.macs},
+                              {"kernel", layer.kernel},
+                              {"note", layer.note},
+                              {"threads", layer.threads},
+                              {"bytes", layer.bytes},
+                              {"share_of_peak", json_number(layer.share_of_peak)}});
   return json;
 }
 

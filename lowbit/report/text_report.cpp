@@ -142,13 +142,21 @@ std::string bench_text(std::span<const BenchResult> results) {
                {"p99", kRight},
                {"per second", kRight},
                {"load", kRight},
-               {"peak memory", kRight}});
+               {"arena", kRight},
+               {"peak memory", kRight},
+               {"GOP/s", kRight},
+               {"of peak", kRight}});
+  const auto share = [](double value) { return value > 0 ? percent_text(value, 1) : std::string("-"); };
   for (const BenchResult& result : results)
     table.add_row({result.file, result.engine, std::to_string(result.threads), milliseconds_text(result.ms_min),
                    milliseconds_text(result.ms_median), milliseconds_text(result.ms_p99), number(result.per_second, 1),
-                   milliseconds_text(result.load_ms), bytes_text(result.peak_memory_bytes)});
+                   milliseconds_text(result.load_ms), result.arena_bytes ? bytes_text(result.arena_bytes) : "-",
+                   bytes_text(result.peak_memory_bytes),
+                   result.ops_per_second > 0 ? number(result.ops_per_second * 1e-9, 1) : "-",
+                   share(result.share_of_peak)});
   std::string text = table.text();
   for (const BenchResult& result : results) {
+    if (!result.note.empty()) text += fmt::format("{}: {}\n", printable(result.file, 200), printable(result.note, 400));
     if (result.layers.empty()) continue;
     double total = 0;
     for (const BenchResult::Layer& layer : result.layers) total += layer.ms_median;
@@ -156,14 +164,19 @@ std::string bench_text(std::span<const BenchResult> results) {
                   {"operator", Table::Align::left, 24},
                   {"median", kRight},
                   {"share", kRight},
+                  {"threads", kRight},
                   {"multiply-adds", kRight},
-                  {"GMAC/s", kRight}});
+                  {"GOP/s", kRight},
+                  {"of peak", kRight},
+                  {"kernel", Table::Align::left, 60},
+                  {"note", Table::Align::left, 60}});
     for (const BenchResult::Layer& layer : result.layers)
       layers.add_row(
           {layer.name, layer.op, milliseconds_text(layer.ms_median),
-           percent_text(total > 0 ? layer.ms_median / total : 0, 1), layer.macs ? with_commas(layer.macs) : "",
-           layer.macs && layer.ms_median > 0 ? number(static_cast<double>(layer.macs) / (layer.ms_median * 1e6), 2)
-                                             : ""});
+           percent_text(total > 0 ? layer.ms_median / total : 0, 1), std::to_string(layer.threads),
+           layer.macs ? with_commas(layer.macs) : "",
+           layer.macs && layer.ms_median > 0 ? number(2e-6 * static_cast<double>(layer.macs) / layer.ms_median, 1) : "",
+           layer.macs ? share(layer.share_of_peak) : "", layer.kernel, layer.note});
     text += "\n" + printable(result.file, 200) + "\n" + layers.text(2);
   }
   return text;

@@ -27,14 +27,6 @@ void with_code_type(DType type, F&& f) {
 
 }  // namespace
 
-DType code_dtype(const Quantization& quantization) {
-  const CodeRange range = quantization.codes();
-  if (range.min >= 0 && range.max <= 255) return DType::uint8;
-  if (range.min >= -128 && range.max <= 127) return DType::int8;
-  if (range.min >= 0 && range.max <= 65535) return DType::uint16;
-  return range.min >= -32768 && range.max <= 32767 ? DType::int16 : DType::int32;
-}
-
 void load_codes(const Tensor& codes, int64_t begin, int64_t n, int32_t* out) {
   with_code_type(codes.dtype(), [&]<typename T>(T) {
     const T* x = codes.data<T>() + begin;

@@ -3,56 +3,50 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/infer_shapes.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/step.h"
 
 namespace lowbit {
 
-const Quantization* LowerContext::linear(ValueId id) const {
-  if (id == kNone) return nullptr;
-  const auto& quantization = graph.value(id).quantization;
-  return quantization && !quantization->dynamic && quantization->linear() ? &*quantization : nullptr;
+Step lower_node(const LowerContext& context, int32_t n) {
+  const Graph& graph = context.graph;
+  const Node& node = graph.nodes[static_cast<size_t>(n)];
+  const auto rows = step_table();
+  const auto row = node.domain.empty()
+                       ? std::find_if(rows.begin(), rows.end(), [&](const StepRow& r) { return r.op == node.op; })
+                       : rows.end();
+  const bool annotated =
+      std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId id) { return context.linear(id) != nullptr; });
+  std::string why;
+  std::optional<Step> step;
+  if (annotated && row != rows.end())
+    step = row->make(context, n, why);
+  else if (annotated)
+    why = node.op + " has no integer form";
+  if (!step) step = make_float_step(graph, n, annotated ? why : "");
+  step->info.node = node.name;
+  step->info.op = node.op;
+  return std::move(*step);
 }
 
-const Quantization* LowerContext::per_tensor(ValueId id) const {
-  const Quantization* quantization = linear(id);
-  return quantization && quantization->params.size() == 2 ? quantization : nullptr;
-}
-
-FusedActivation fused_activation(const LowerContext& context, ValueId result) {
-  FusedActivation none;
-  none.output = result;
-  if (context.graph.value(result).quantization) return none;
-  const int32_t next = only_reader(context.graph, context.index, result);
-  if (next < 0) return none;
-  const Node& node = context.graph.nodes[static_cast<size_t>(next)];
-  if (!context.per_tensor(node.output())) return none;
-  FusedActivation fused{next, node.outputs[0]};
-  if (node.is("Relu")) {
-    fused.low = 0;
-    return fused;
+void check_operators(const Graph& graph) {
+  std::map<std::string, int> missing;
+  for (const Node& node : graph.nodes) {
+    const OpDef* op = find_op(node);
+    if (!op || !op->reference) ++missing[printable(node.full_op(), 60)];
   }
-  if (!node.is("Clip") || node.input(0) != result) return none;
-  for (size_t side = 1; side <= 2; ++side) {
-    if (node.input(side) == kNone) continue;
-    const auto limit = scalar_constant(context.graph, node.inputs[side]);
-    if (!limit) return none;
-    (side == 1 ? fused.low : fused.high) = static_cast<float>(std::clamp(*limit, -1e38, 1e38));
-  }
-  return fused;
-}
-
-OutputCodes output_codes(const Quantization& quantization, const FusedActivation& activation) {
-  const LinearParams params = quantization.linear_at(0);
-  const CodeRange range = quantization.codes();
-  return {params.zero_point, std::max(range.min, linear_encode(activation.low, params, range)),
-          std::min(range.max, linear_encode(activation.high, params, range))};
+  if (missing.empty()) return;
+  std::vector<std::string> names;
+  for (const auto& [name, count] : missing)
+    names.push_back(fmt::format("{} ({} {})", name, count, count == 1 ? "node" : "nodes"));
+  throw Error(ErrorCode::unsupported,
+              "operators that cannot run here: " + join(names, ", ") + " (see: lowbit list ops)");
 }
 
 struct Executor::Impl {
@@ -65,52 +59,24 @@ struct Executor::Impl {
   std::vector<int64_t> clipped, seen;          ///< by value
 
   Impl(const Graph& g, ThreadPool& t, ExecutorOptions o) : graph(g), threads(t), options(std::move(o)) {
-    check_operators();
+    check_operators(graph);
     lower();
     plan_releases();
     clipped.assign(graph.values.size(), 0);
     seen.assign(graph.values.size(), 0);
   }
 
-  void check_operators() const {
-    std::map<std::string, int> missing;
-    for (const Node& node : graph.nodes) {
-      const OpDef* op = find_op(node);
-      if (!op || !op->reference) ++missing[printable(node.full_op(), 60)];
-    }
-    if (missing.empty()) return;
-    std::vector<std::string> names;
-    for (const auto& [name, count] : missing)
-      names.push_back(fmt::format("{} ({} {})", name, count, count == 1 ? "node" : "nodes"));
-    throw Error(ErrorCode::unsupported,
-                "operators that cannot run here: " + join(names, ", ") + " (see: lowbit list ops)");
-  }
-
   void lower() {
     const GraphIndex index(graph);
     const LowerContext context{graph, index};
-    std::unordered_map<std::string_view, StepFactory> factories;
-    for (const StepRow& row : step_table()) factories[row.op] = row.make;
     std::set<int32_t> covered;
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
       const auto n = static_cast<int32_t>(i);
       if (covered.count(n)) continue;
-      const Node& node = graph.nodes[i];
-      std::string why;
-      std::optional<Step> step;
-      const auto factory = node.domain.empty() ? factories.find(node.op) : factories.end();
-      const bool annotated = std::any_of(node.inputs.begin(), node.inputs.end(),
-                                         [&](ValueId id) { return context.linear(id) != nullptr; });
-      if (annotated && factory != factories.end())
-        step = factory->second(context, n, why);
-      else if (annotated)
-        why = node.op + " has no integer form";
-      if (!step) step = make_float_step(graph, n, annotated ? why : "");
-      step->info.node = node.name;
-      step->info.op = node.op;
-      covered.insert(step->nodes.begin(), step->nodes.end());
-      infos.push_back(step->info);
-      steps.push_back(std::move(*step));
+      Step step = lower_node(context, n);
+      covered.insert(step.nodes.begin(), step.nodes.end());
+      infos.push_back(step.info);
+      steps.push_back(std::move(step));
     }
   }
 
@@ -176,8 +142,7 @@ struct Executor::Impl {
 
   Tensor output_value(ValueId id, const Tensor& slot) const {
     const Value& value = graph.value(id);
-    if (value.constant)
-      return value.quantization ? fake_quantize(*value.quantization, *value.constant) : *value.constant;
+    if (value.constant) return is_annotated_constant(value) ? weight_values(value) : *value.constant;
     return value.quantization && !value.quantization->dynamic ? dequantize_activation(*value.quantization, slot) : slot;
   }
 };

@@ -31,6 +31,9 @@ struct ExecutorOptions {
   std::function<void(const Node& node, int64_t nanoseconds)> on_time;
 };
 
+/// Throws Error{unsupported} listing every operator of the graph that cannot run here.
+void check_operators(const Graph& graph);
+
 class Executor {
  public:
   /// Lowers the graph once: packs weights, proves accumulators, builds tables. Throws Error{unsupported} listing every

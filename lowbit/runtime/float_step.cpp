@@ -1,5 +1,6 @@
 #include <set>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/step.h"
@@ -36,13 +37,13 @@ Step make_control_step(const Graph& graph, int32_t n) {
   Step step;
   step.nodes = {n};
   step.info.kernel = "float (has subgraphs)";
-  std::set<ValueId> read;
+  std::set<ValueId> read, constants;
+  const auto reads = [&](ValueId id) { (graph.constant(id) ? constants : read).insert(id); };
   for (ValueId id : node.inputs)
-    if (id != kNone && !graph.constant(id)) read.insert(id);
+    if (id != kNone) reads(id);
   for (const auto& [key, attribute] : node.attributes)
     if (const auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute))
-      for (const auto& [outer, inner] : (*body)->captures)
-        if (!graph.constant(outer)) read.insert(outer);
+      for (const auto& [outer, inner] : (*body)->captures) reads(outer);
   step.inputs.assign(read.begin(), read.end());
   for (ValueId id : node.outputs)
     if (id != kNone) step.outputs.push_back(id);
@@ -51,6 +52,10 @@ Step make_control_step(const Graph& graph, int32_t n) {
   lone->nodes = {node};
   lone->inputs = step.inputs;
   lone->outputs = step.outputs;
+  for (ValueId id : constants) {
+    Value& value = lone->value(id);
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
+  }
   step.run = [&graph, lone, read = step.inputs, made = step.outputs](Frame& frame) {
     std::vector<Tensor> values;
     for (ValueId id : read) values.push_back(float_value(graph, id, frame.at(id)));
@@ -79,9 +84,7 @@ Step make_float_step(const Graph& graph, int32_t n, std::string why) {
       step.inputs.push_back(id);
       continue;
     }
-    const auto& quantization = graph.value(id).quantization;
-    (*constants)[i] =
-        quantization && !quantization->dynamic ? fake_quantize(*quantization, to_float32(*constant)) : *constant;
+    (*constants)[i] = is_annotated_constant(graph.value(id)) ? weight_values(graph.value(id)) : *constant;
   }
   for (ValueId id : node.outputs)
     if (id != kNone) step.outputs.push_back(id);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/kernels/gemm_i16.h"
 
 namespace lowbit {
@@ -38,23 +39,24 @@ std::vector<int64_t> permuted_offsets(const Dims& dims, const std::vector<int64_
 
 /// Codes of the weights in matrix order, minus zero points; the scale of each channel. False if a scale varies inside a
 /// channel.
-bool pack_weights(const Tensor& weight, const Quantization& quantization, const WeightOrder& order, IntegerLayer& layer,
-                  std::vector<double>& scales) {
-  const Tensor codes = encode_tensor(quantization, weight);
-  const std::vector<int32_t> groups = group_of_elements(quantization.granularity, weight.dims());
-  const std::vector<int64_t> offsets = permuted_offsets(weight.dims(), order.perm);
-  layer.weights.resize(offsets.size());
+bool pack_weights(const Value& weight, const WeightOrder& order, IntegerLayer& layer, std::vector<double>& scales) {
+  const Tensor codes = weight_codes(weight).cast(DType::int32);
+  const Quantization& quantization = *weight.quantization;
+  const std::vector<int32_t> groups = group_of_elements(quantization.granularity, codes.dims());
+  const bool in_order = std::is_sorted(order.perm.begin(), order.perm.end());
+  const std::vector<int64_t> offsets = in_order ? std::vector<int64_t>() : permuted_offsets(codes.dims(), order.perm);
+  layer.weights.resize(static_cast<size_t>(codes.count()));
   scales.resize(static_cast<size_t>(layer.channels));
   for (int64_t c = 0; c < layer.channels; ++c)
     for (int64_t i = 0; i < layer.k; ++i) {
-      const auto at = static_cast<size_t>(offsets[static_cast<size_t>(c * layer.k + i)]);
+      const auto position = static_cast<size_t>(c * layer.k + i);
+      const auto at = in_order ? position : static_cast<size_t>(offsets[position]);
       const LinearParams params = quantization.linear_at(groups[at]);
       if (i == 0)
         scales[static_cast<size_t>(c)] = params.scale;
       else if (scales[static_cast<size_t>(c)] != static_cast<double>(params.scale))
         return false;
-      layer.weights[static_cast<size_t>(c * layer.k + i)] =
-          static_cast<int16_t>(codes.data<int32_t>()[at] - params.zero_point);
+      layer.weights[position] = static_cast<int16_t>(codes.data<int32_t>()[at] - params.zero_point);
     }
   return true;
 }
@@ -140,12 +142,12 @@ std::optional<IntegerLayer> make_integer_layer(const LowerContext& context, cons
   if (layer.input_span > INT16_MAX) return why = "input codes minus zero point do not fit 16 bits", std::nullopt;
   if (layer.channels == 0 || layer.k == 0) return why = "its weights are empty", std::nullopt;
   std::vector<double> weight_scales;
-  if (!pack_weights(*weight, *w, order, layer, weight_scales))
+  if (!pack_weights(graph.value(node.inputs[1]), order, layer, weight_scales))
     return why = "its weight scales vary inside an output channel", std::nullopt;
 
   for (double s : weight_scales) layer.scales.push_back(s * static_cast<double>(input.scale));
   if (bias_values) {
-    const Tensor b = bias_values->cast(DType::float64);
+    const Tensor b = unrounded_values(graph.value(bias)).cast(DType::float64);
     if (b.count() != layer.channels && b.count() != 1)
       return why = "its bias has another length than its channels", std::nullopt;
     for (int64_t c = 0; c < layer.channels; ++c) {

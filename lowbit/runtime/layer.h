@@ -13,7 +13,7 @@ namespace lowbit {
 /// Weights as a matrix [channels][k] of codes minus zero points, rows in the order of output channels.
 struct IntegerLayer {
   int64_t channels = 0, k = 0;
-  std::vector<int16_t> weights;  ///< channels x k
+  std::vector<int16_t> weights;  ///< channels x k; empty once they are packed
   std::vector<int32_t> bias;     ///< B[c], empty if there is none
   std::vector<double> scales;    ///< s_x * s_w[c]
   std::vector<float> factors;    ///< m[c] = s_x * s_w[c] / s_y in float32; empty if the output is float

@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/graph.h"
+#include "lowbit/core/weights.h"
+
 namespace lowbit {
 namespace {
 
@@ -41,8 +44,11 @@ std::optional<Coding> narrowest(int32_t low, int32_t high) {
 
 }  // namespace
 
-std::optional<LevelMatrix> level_matrix(const Quantization& quantization, const Tensor& weight, std::string& why) {
-  if (!quantization.linear() || quantization.dynamic) return why = "weights are not linear codes", std::nullopt;
+std::optional<LevelMatrix> level_matrix(const Value& value, std::string& why) {
+  if (!is_annotated_constant(value) || !value.quantization->linear())
+    return why = "weights are not linear codes", std::nullopt;
+  const Quantization& quantization = *value.quantization;
+  const Tensor& weight = *value.constant;
   if (weight.rank() < 2 || weight.count() == 0) return why = "weights are no matrix", std::nullopt;
   LevelMatrix matrix;
   matrix.k = weight.dims().back();
@@ -53,7 +59,7 @@ std::optional<LevelMatrix> level_matrix(const Quantization& quantization, const 
   });
   matrix.group = scale_run(groups, matrix.rows, matrix.k);
   if (matrix.group == 0) return why = "scales change inside a row at no multiple of 32", std::nullopt;
-  const Tensor codes = encode_tensor(quantization, weight);
+  const Tensor codes = weight_codes(value).cast(DType::int32);
   for (size_t i = 0; i < groups.size(); ++i) {
     const LinearParams params = quantization.linear_at(groups[i]);
     matrix.levels.push_back(codes.data<int32_t>()[i] - params.zero_point);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "lowbit/core/quantization.h"
+#include "lowbit/core/graph.h"
 #include "lowbit/kernels/lowbit_product.h"
 
 namespace lowbit {
@@ -19,9 +19,11 @@ struct LevelMatrix {
   std::vector<float> scales;  ///< [rows][groups]
 };
 
+struct Value;
+
 /// A linear annotated constant as a matrix of its last axis. Nothing with `why` if it is not linear, or scales change
 /// inside a row at places that are no multiples of 32.
-std::optional<LevelMatrix> level_matrix(const Quantization& quantization, const Tensor& weight, std::string& why);
+std::optional<LevelMatrix> level_matrix(const Value& weight, std::string& why);
 
 /// Owns what a LowbitMatrix points to.
 struct PackedWeights {

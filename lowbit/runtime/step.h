@@ -68,6 +68,9 @@ OutputCodes output_codes(const Quantization& quantization, const FusedActivation
 /// annotated").
 using StepFactory = std::optional<Step> (*)(const LowerContext& context, int32_t node, std::string& why);
 
+/// The step of a node as the reference executor runs it: its integer step if one covers it, else the float step.
+Step lower_node(const LowerContext& context, int32_t node);
+
 struct StepRow {
   std::string_view op;
   StepFactory make;

@@ -63,7 +63,9 @@ TEST(QuantizeDigits, AccuracyStaysWithinAPoint) {
 
 TEST(QuantizeDigits, EveryLayerWithWeightsIsLowBit) {
   const QuantizeResult& result = quantized_digits();
-  EXPECT_EQ(result.samples, 256);
+  EXPECT_EQ(result.samples, std::min<int64_t>(result.recipe.samples, calibration_data()->size()));
+  EXPECT_NE(std::find(result.recipe.methods.begin(), result.recipe.methods.end(), "default"),
+            result.recipe.methods.begin());
   EXPECT_EQ(result.coverage.quantized_share_macs, 1.0);
   for (const LayerDecision& layer : result.coverage.layers)
     EXPECT_TRUE(layer.low_bit || !layer.reason.empty()) << layer.name << " stays float without a reason";

@@ -74,7 +74,7 @@ TEST(RecipeFile, RefusesWrongTypesAndValues) {
   EXPECT_NE(refusal("weights = 8\n"), "");
   EXPECT_NE(refusal("methods = \"bias-correct\"\n"), "");
   EXPECT_NE(refusal("methods = [1]\n"), "");
-  EXPECT_NE(refusal("samples = 0\n"), "");
+  EXPECT_NE(refusal("samples = -1\n"), "");
   EXPECT_NE(refusal("seed = -1\n"), "");
   EXPECT_NE(refusal("quantize_inputs = 1\n"), "");
   EXPECT_NE(refusal("layer = 3\n"), "");

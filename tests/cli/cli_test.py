@@ -79,7 +79,7 @@ class Usage(CliTest):
             self.assertIn(f"  {command} ", result.stdout)
 
     def test_version(self):
-        self.assertRegex(lowbit("--version").stdout, r"\Alowbit \d+\.\d+\.\d+\n\Z")
+        self.assertRegex(lowbit("--version").stdout, r"\Alowbit \d+\.\d+\.\d+\ninstruction set: .+\n\Z")
 
     def test_an_unknown_command_suggests_the_nearest(self):
         self.fails(2, "quantise", says=["quantize"])
@@ -207,10 +207,61 @@ class Files(CliTest):
         self.fails(4, "convert", self.model, "-o", self.folder / "dir.onnx", says=["dir.onnx"])
 
     def test_formats_that_are_not_written_yet(self):
-        for extension in (".tflite", ".gguf", ".lbq"):
+        for extension in (".tflite", ".gguf"):
             self.fails(2, "quantize", self.model, "-o", self.folder / ("o" + extension),
                        says=["not available in this version", ".onnx"])
         self.fails(2, "quantize", self.model, "-o", self.folder / "o.txt", says=[".onnx"])
+
+    def test_a_container_carries_recipe_preprocessing_and_origin(self):
+        low, again = self.folder / "fc.lbq", self.folder / "again.lbq"
+        self.write("fc.preprocess", b"range=0..1")
+        done = lowbit("quantize", self.model, "-o", low, "--data", self.data, "--weights", "int4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        shown = self.json("inspect", low)
+        self.assertEqual(shown["format"], "lbq")
+        self.assertEqual(shown["preprocessing"], "range=0..1")
+        self.assertEqual(shown["provenance"]["source"], "fc.onnx")
+        self.assertEqual(shown["provenance"]["calibration_samples"], "40")
+        self.assertIn('weights = "int4"', lowbit("inspect", low, "--recipe").stdout)
+        done = lowbit("quantize", self.model, "-o", again, "--data", self.data, "--recipe", low)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(again.read_bytes(), low.read_bytes())
+        self.fails(3, "inspect", self.model, "--recipe", says=["carries no recipe"])
+
+    def test_a_container_and_its_onnx_file_compute_the_same(self):
+        low, qdq, back = (self.folder / name for name in ("fc.lbq", "fc.int8.onnx", "back.lbq"))
+        for command in (("quantize", self.model, "-o", low, "--data", self.data), ("convert", low, "-o", qdq),
+                        ("convert", qdq, "-o", back)):  # fmt: skip
+            result = lowbit(*command)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        outputs = []
+        for model in (low, qdq, back):
+            lowbit("run", model, "--input", self.data, "--output", self.folder / "y.npy")
+            outputs.append((self.folder / "y.npy").read_bytes())
+        self.assertEqual(outputs[0], outputs[1])
+        self.assertEqual(outputs[0], outputs[2])
+        self.assertEqual(self.json("compare", self.model, low, "--data", self.data)["layers"][0]["name"], "fc")
+        self.assertEqual(lowbit("bench", low).returncode, 0)
+
+    def test_a_dry_run_predicts_the_bytes_of_the_file(self):
+        numbers = random.Random(2)
+        wide = self.write("wide.onnx", onnx.linear_model([numbers.gauss(0, 1) for _ in range(4 * 3000)], outputs=3000))
+        for name in ("out.lbq", "out.onnx"):
+            for weights in ("int4", "int8"):
+                with self.subTest(name=name, weights=weights):
+                    command = ("quantize", wide, "-o", self.folder / name, "--data", self.data, "--weights", weights)
+                    predicted = self.json(*command, "--dry-run")["predicted_file_bytes"]
+                    written = self.json(*command)["output_bytes"]
+                    self.assertLess(abs(predicted - written), 0.01 * written)
+
+    def test_a_damaged_container_is_refused_in_one_line(self):
+        low = self.folder / "fc.lbq"
+        lowbit("quantize", self.model, "-o", low, "--data", self.data)
+        whole = low.read_bytes()
+        for damaged in (whole[:-1], whole[:100], whole[:300] + bytes([whole[300] ^ 1]) + whole[301:], whole + b"x"):
+            low.write_bytes(damaged)
+            for command in ("inspect", "bench"):
+                self.fails(3, command, low, says=["damaged"])
 
     def test_output_may_be_the_input(self):
         before = self.model.read_bytes()
@@ -237,7 +288,7 @@ class Quantize(CliTest):
             self.fails(2, "quantize", self.model, option, "1", says=["not available in this version"])
 
     def test_unavailable_methods_and_systems_name_what_there_is(self):
-        self.fails(2, "quantize", self.model, "--method", "gptq", says=["not available in this version", "bias-correct"])
+        self.fails(2, "quantize", self.model, "--method", "gptk", says=["no method of this version", "gptq"])
         self.fails(2, "quantize", self.model, "--weights", "nought4", says=["not available in this version"])
         self.fails(2, "quantize", self.model, "--rounding", "learned", says=["not available in this version"])
 
@@ -297,6 +348,28 @@ class Digits(CliTest):
         result = lowbit("quantize", DIGITS / "digits.onnx", "-o", out, "--data", DIGITS / "calib_x.npy", *more)
         self.assertEqual(result.returncode, 0, result.stderr)
         return out
+
+    def test_inspect_compares_number_systems(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = pathlib.Path(folder) / "weights.html"
+            arguments = ["inspect", DIGITS / "digits.onnx", "--weights", "--bits", "3", "--report", page]
+            survey = self.json(*arguments)["number_systems_at_bits"]
+            self.assertEqual(survey["bits"], 3)
+            names = {entry["system"] for entry in survey["model"]}
+            self.assertLessEqual({"int3", "codebook3", "log3", "nf3"}, names)
+            for tensor in survey["tensors"]:
+                self.assertEqual([entry["best"] for entry in tensor["systems"]],
+                                 [True] + [False] * (len(tensor["systems"]) - 1))
+            self.assertIn("<svg", page.read_text())
+            self.assertIn("int3/channel", lowbit(*arguments).stdout)
+        self.fails(2, "inspect", DIGITS / "digits.onnx", "--bits", "3")
+        self.fails(2, "inspect", DIGITS / "digits.onnx", "--weights", "--bits", "9")
+
+    def test_automatic_weights_say_what_they_chose(self):
+        plan = self.json("quantize", DIGITS / "digits.onnx", "--weights", "auto:5", "--dry-run")
+        self.assertTrue(any("chosen out of" in layer["reason"] for layer in plan["layers"]))
+        self.fails(2, "quantize", DIGITS / "digits.onnx", "--weights", "auto:x", "--dry-run")
+        self.fails(2, "quantize", DIGITS / "digits.onnx", "--weight-range", "weighted", "--dry-run")
 
     def test_inspect(self):
         report = self.json("inspect", DIGITS / "digits.onnx", "--weights")

@@ -24,7 +24,7 @@ std::vector<NumberFormat> all_formats() {
   for (const NumberSystem* system : number_systems()) {
     std::vector<std::string> tails = {""};
     for (int bits = system->min_bits; bits <= system->max_bits; ++bits)
-      for (const char* more : {"", "-2", "-3", "-asym", "-full", "-asym-narrow", "-sym"})
+      for (const char* more : {"", "-2", "-3", "-asym", "-full", "-asym-narrow", "-sym", "-mixed"})
         tails.insert(tails.end(), {std::to_string(bits) + more, "-" + std::to_string(bits) + more});
     for (const std::string& tail : tails) {
       if (!system->parse(tail)) continue;

@@ -30,7 +30,7 @@ TEST(Packing, FirstCodeTakesTheLowestBits) {
 }
 
 TEST(Packing, EveryWidthUnpacksEveryCodeAtEveryLength) {
-  for (int bits = 1; bits <= 8; ++bits)
+  for (int bits = 1; bits <= kMostPackedBits; ++bits)
     for (bool is_signed : {false, true})
       for (int64_t n = 0; n < 300; ++n) {
         std::vector<int32_t> codes;
@@ -43,8 +43,9 @@ TEST(Packing, EveryWidthUnpacksEveryCodeAtEveryLength) {
         std::vector<int32_t> wide(codes.size());
         std::vector<int8_t> narrow(codes.size());
         unpack_codes(bytes, n, bits, is_signed, wide.data());
-        unpack_codes(bytes, n, bits, is_signed, narrow.data());
         ASSERT_EQ(wide, codes) << bits << " bits";
+        if (bits > kMostByteBits) continue;
+        unpack_codes(bytes, n, bits, is_signed, narrow.data());
         for (size_t i = 0; i < codes.size(); ++i) ASSERT_EQ(narrow[i], static_cast<int8_t>(codes[i]));
       }
 }
@@ -82,7 +83,7 @@ TEST(Packing, DamagedInputIsRefused) {
   EXPECT_THROW(unpack_ternary(Bytes8(2), 11, codes.data()), Error);
   EXPECT_THROW(unpack_ternary(Bytes8{10, 243}, 10, codes.data()), Error);
   EXPECT_THROW(packed_bytes(std::numeric_limits<int64_t>::max(), 8), Error);
-  EXPECT_THROW(packed_bytes(8, 9), Error);
+  EXPECT_THROW(packed_bytes(8, 17), Error);
   EXPECT_THROW(packed_bytes(8, 0), Error);
 }
 

@@ -152,7 +152,7 @@ TEST(Statistics, do_not_depend_on_the_threads) {
   ThreadPool threads(2);
   TensorStatistics two;
   two.channel_axis = 1;
-  add_tensor(two, tensor, /*batched=*/true, &threads);
+  add_tensor(two, tensor, {/*batched=*/true}, &threads);
   EXPECT_EQ(one, two);
 }
 

@@ -2,9 +2,12 @@
 #include "lowbit/ops/accelerated.h"
 
 #include <cmath>
+#include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
+#include "lowbit/ops/channels_last.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/op.h"
 #include "tests/support/graph_builder.h"
@@ -85,10 +88,10 @@ TEST(Accelerated, CoversEveryCaseOfThisFile) {
     std::vector<const Tensor*> pointers;
     for (const Dims& dims : c.inputs) inputs.push_back(random_tensor(dims, 1));
     for (const Tensor& input : inputs) pointers.push_back(&input);
-    EvalContext context(node, pointers, threads);
-    const AcceleratedFn fast = find_accelerated(*find_op(node));
+    FastContext context(node, pointers, threads);
+    const AcceleratedRow* fast = find_accelerated(*find_op(node));
     ASSERT_NE(fast, nullptr) << c.op;
-    EXPECT_TRUE(fast(context)) << c.op;
+    EXPECT_TRUE(fast->run(context)) << c.op;
   }
 }
 
@@ -97,6 +100,74 @@ TEST(Accelerated, DoesNotDependOnTheNumberOfThreads) {
   for (const Case& c : cases())
     for (bool accelerated : {false, true})
       EXPECT_TRUE(identical(run(c, one, accelerated)[0], run(c, three, accelerated)[0])) << c.op;
+}
+
+/// Layers, pools, sums, a product per channel and an operator that needs the order of ONNX.
+testing::GraphBuilder picture_network() {
+  testing::GraphBuilder b;
+  const ValueId x = b.input("x", {Dim(2), Dim(3), Dim(13), Dim(11)});
+  const auto weight = [&](const char* name, Dims dims, uint64_t seed) {
+    return b.graph.add_constant(name, random_tensor(dims, seed));
+  };
+  const Attributes padded{{"pads", Ints{1, 1, 1, 1}}};
+  const ValueId stem = b.node("Conv", "stem", {x, weight("w0", {16, 3, 3, 3}, 2), weight("b0", {16}, 3)}, padded);
+  const ValueId relu = b.node("Relu", "relu", {stem});
+  const ValueId pooled = b.node("MaxPool", "pool", {relu}, {{"kernel_shape", Ints{3, 2}}, {"strides", Ints{2, 2}}});
+  const ValueId left = b.node("Conv", "left", {pooled, weight("w1", {16, 16, 1, 1}, 4)});
+  const ValueId right = b.node("Conv", "right", {pooled, weight("w2", {16, 1, 3, 3}, 5)},
+                               {{"pads", Ints{1, 1, 1, 1}}, {"group", int64_t{16}}});
+  const ValueId sum = b.node("Relu", "sum_relu", {b.node("Add", "sum", {left, right})});
+  const ValueId scaled = b.node("Mul", "scaled", {sum, weight("scale", {16, 1, 1}, 6)});
+  const ValueId mean =
+      b.node("AveragePool", "mean", {scaled}, {{"kernel_shape", Ints{2, 2}}, {"pads", Ints{0, 1, 0, 0}}});
+  const ValueId soft = b.node("Softmax", "soft", {mean}, {{"axis", int64_t{1}}});
+  b.output(b.node("GlobalAveragePool", "global", {sum}));
+  b.output(soft);
+  b.output(sum);
+  return b;
+}
+
+TEST(Accelerated, KeepingValuesChannelsLastChangesNoResult) {
+  const testing::GraphBuilder b = picture_network();
+  ThreadPool threads(2);
+  EvaluateOptions plain;
+  plain.accelerated = false;
+  const NamedTensors inputs{{"x", random_tensor({2, 3, 13, 11}, 9)}};
+  const auto wanted = Evaluator(b.graph, threads, plain).run_ordered(inputs);
+  const auto found = Evaluator(b.graph, threads).run_ordered(inputs);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(found[i].dims(), wanted[i].dims());
+    // At most 27 + 16 products of values below 27 follow one another.
+    for (int64_t k = 0; k < wanted[i].count(); ++k)
+      ASSERT_NEAR(found[i].data<float>()[k], wanted[i].data<float>()[k], 1e-3) << i << ' ' << k;
+  }
+}
+
+TEST(Accelerated, AnObserverSeesTheValuesItAskedForWhateverTheirOrder) {
+  const testing::GraphBuilder b = picture_network();
+  ThreadPool threads(2);
+  const NamedTensors inputs{{"x", random_tensor({2, 3, 13, 11}, 9)}};
+  std::map<std::string, Tensor> wanted;
+  EvaluateOptions plain;
+  plain.on_value = [&](const Graph& graph, ValueId id, Tensor& tensor) { wanted[graph.value(id).name] = tensor; };
+  Evaluator(b.graph, threads, plain).run_ordered(inputs);
+  std::set<std::string> seen;
+  bool any_last = false;
+  EvaluateOptions watching;
+  watching.observed = [](const Graph& graph, ValueId id) { return graph.value(id).name != "stem_out"; };
+  watching.on_observed = [&](const Graph& graph, ValueId id, const Tensor& tensor, bool channels_last) {
+    const Tensor& other = wanted.at(graph.value(id).name);
+    const Tensor same = channels_last ? to_channels_first(tensor, threads) : tensor;
+    ASSERT_EQ(same.dims(), other.dims());
+    for (int64_t k = 0; k < same.count(); ++k) ASSERT_NEAR(same.data<float>()[k], other.data<float>()[k], 1e-3);
+    seen.insert(graph.value(id).name);
+    any_last = any_last || channels_last;
+  };
+  Evaluator(b.graph, threads, watching).run_ordered(inputs);
+  EXPECT_TRUE(any_last);
+  wanted.erase("stem_out");
+  for (const auto& [name, tensor] : wanted) EXPECT_TRUE(seen.contains(name)) << name;
+  EXPECT_EQ(seen.size(), wanted.size());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "lowbit/passes/raise_qdq.h"
+#include "lowbit/core/weights.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +11,7 @@
 #include "lowbit/formats/npy.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/ops/infer_shapes.h"
+#include "lowbit/passes/lower_qdq.h"
 
 namespace lowbit {
 namespace {
@@ -80,7 +82,8 @@ TEST(RaiseQdq, DecodesChannelWeightsAndBiases) {
   graph.nodes[1].attributes["axis"] = int64_t{0};
   graph.outputs = {y};
   EXPECT_EQ(raise_qdq(graph), 2);
-  EXPECT_TRUE(identical(*graph.constant(w), Tensor::from<float>({2, 2}, {0.5f, -1, 6, 8})));
+  EXPECT_TRUE(identical(*graph.constant(w), Tensor::from<int8_t>({2, 2}, {1, -2, 3, 4})));
+  EXPECT_TRUE(identical(weight_values(graph.value(w)), Tensor::from<float>({2, 2}, {0.5f, -1, 6, 8})));
   EXPECT_TRUE(identical(*graph.constant(b), Tensor::from<float>({2}, {500, -14})));
   ASSERT_TRUE(graph.value(w).quantization);
   EXPECT_EQ(graph.value(w).quantization->granularity, (Granularity{Granularity::Kind::channel, 0, 1, 0}));
@@ -100,14 +103,34 @@ TEST(RaiseQdq, ReadsBlocksAlongEitherAxis) {
     graph.outputs = {w};
     raise_qdq(graph);
     ASSERT_TRUE(graph.constant(w));
-    EXPECT_TRUE(identical(*graph.constant(w), axis == 0
-                                                  ? Tensor::from<float>({2, 4}, {1, 20, 300, 4000, 5, 60, 700, 8000})
-                                                  : Tensor::from<float>({2, 4}, {1, 2, 30, 40, 500, 600, 7000, 8000})));
+    EXPECT_TRUE(identical(weight_values(graph.value(w)),
+                          axis == 0 ? Tensor::from<float>({2, 4}, {1, 20, 300, 4000, 5, 60, 700, 8000})
+                                    : Tensor::from<float>({2, 4}, {1, 2, 30, 40, 500, 600, 7000, 8000})));
   }
 }
 
+/// Codes that an encode would not give again: several codes stand for values that float32 cannot tell apart, or the
+/// file uses a code outside the narrow range.
+TEST(RaiseQdq, KeepsTheCodesOfTheFile) {
+  Graph graph;
+  const Tensor stored = Tensor::from<uint8_t>({4}, {0, 1, 254, 255});
+  const ValueId codes = graph.add_constant("codes", stored);
+  const ValueId scale = graph.add_constant("scale", Tensor::scalar(1e-45f));  // the products are denormal
+  const ValueId zero = graph.add_constant("zero", Tensor::scalar(uint8_t{255}));
+  const ValueId w = graph.add_value("w");
+  graph.nodes = {make_node("DequantizeLinear", "d", {codes, scale, zero}, w)};
+  graph.outputs = {w};
+  raise_qdq(graph);
+  EXPECT_TRUE(identical(weight_codes(graph.value(w)), stored));
+  EXPECT_EQ(graph.value(w).dtype, DType::float32);
+  const Graph lowered = lower_qdq(graph);
+  EXPECT_TRUE(identical(*lowered.constant(lowered.nodes[0].inputs[0]), stored));
+}
+
 /// Evaluates the annotated graph: every annotated value is quantized and decoded as it is made.
-Tensor fake_quantized_run(const Graph& graph, const Tensor& x) {
+Tensor fake_quantized_run(Graph graph, const Tensor& x) {
+  for (Value& value : graph.values)
+    if (is_annotated_constant(value)) value.constant = weight_values(value);
   ThreadPool threads(1);
   EvaluateOptions options;
   options.on_value = [](const Graph& g, ValueId id, Tensor& tensor) {

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/passes/raise_qdq.h"
 #include "tests/passes/same_results.h"
 
@@ -32,8 +33,8 @@ TEST(RaiseQoperator, AConvolutionOfCodesBecomesAFloatOneWithAnnotations) {
   ASSERT_EQ(count_op(graph, "Conv"), 1) << dump(graph);
   ASSERT_EQ(graph.nodes.size(), 1u) << dump(graph);
   const Node& conv = graph.nodes[0];
-  EXPECT_EQ(graph.constant(conv.inputs[1])->data<float>()[0], 1.0f);
-  EXPECT_EQ(graph.constant(conv.inputs[1])->data<float>()[1], -1.0f);
+  EXPECT_EQ(weight_values(graph.value(conv.inputs[1])).data<float>()[0], 1.0f);
+  EXPECT_EQ(weight_values(graph.value(conv.inputs[1])).data<float>()[1], -1.0f);
   EXPECT_FLOAT_EQ(graph.constant(conv.inputs[2])->data<float>()[0], 1000 * 0.02f * 0.01f);
   EXPECT_FLOAT_EQ(graph.constant(conv.inputs[2])->data<float>()[1], -500 * 0.02f * 0.02f);
   EXPECT_EQ(graph.value(conv.inputs[0]).quantization.value().linear_at(0).zero_point, 128);
@@ -66,7 +67,7 @@ TEST(RaiseQoperator, ADynamicConvolutionKeepsItsScalesPerChannel) {
   EXPECT_EQ(annotation.granularity.kind, Granularity::Kind::channel);
   EXPECT_EQ(annotation.linear_at(0).scale, 0.01f);
   EXPECT_EQ(annotation.linear_at(1).scale, 0.02f);
-  EXPECT_EQ(b.graph.constant(conv->inputs[1])->data<float>()[1], -1.0f);
+  EXPECT_EQ(weight_values(b.graph.value(conv->inputs[1])).data<float>()[1], -1.0f);
 }
 
 }  // namespace

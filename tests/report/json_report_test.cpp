@@ -52,7 +52,7 @@ TEST(JsonReport, EvaluationHasMetricsAndIntervalsByName) {
 TEST(JsonReport, BenchHasLayersOnlyIfMeasured) {
   BenchResult result;
   EXPECT_FALSE(to_json(result).contains("layers"));
-  result.layers.push_back({"conv", "Conv", 0.25, 1000});
+  result.layers.push_back({"conv", "Conv", 0.25, 1000, "", ""});
   EXPECT_EQ(to_json(result)["layers"][0]["ms_median"], 0.25);
 }
 

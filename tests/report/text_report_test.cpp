@@ -54,7 +54,7 @@ TEST(TextReport, LayerErrorsListCausesWithTheirRemedy) {
 TEST(TextReport, BenchShowsLayersWithTheirShare) {
   BenchResult result;
   result.file = "m.onnx";
-  result.layers = {{"a", "Conv", 3, 3000000}, {"b", "Relu", 1, 0}};
+  result.layers = {{"a", "Conv", 3, 3000000, "", ""}, {"b", "Relu", 1, 0, "", ""}};
   const std::string text = bench_text(std::vector<BenchResult>{result});
   EXPECT_NE(text.find("75.0 %"), std::string::npos);
   EXPECT_NE(text.find("1.00"), std::string::npos);  // 3e6 multiply-adds in 3 ms

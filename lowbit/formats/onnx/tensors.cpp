@@ -9,7 +9,9 @@
 #include <onnx/onnx_pb.h>
 
 #include "lowbit/base/checked.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
+#include "lowbit/formats/nonfinite.h"
 #include "lowbit/formats/onnx/slim.h"
 #include "lowbit/formats/onnx/types.h"
 
@@ -155,37 +157,6 @@ Tensor from_typed_field(const onnx::TensorProto& proto, DType type, const Dims& 
   fail(what, fmt::format("stores {} elements in {}, where they cannot be", dtype_name(type), name));
 }
 
-/// The first element whose exponent bits are all set (NaN or infinity).
-template <typename Bits>
-std::optional<int64_t> first_nonfinite(const Tensor& tensor, Bits exponent) {
-  const Bits* bits = reinterpret_cast<const Bits*>(tensor.raw().data());
-  constexpr int64_t kBlock = 4096;
-  for (int64_t begin = 0; begin < tensor.count(); begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, tensor.count());
-    int found = 0;  // no early exit inside a block, so that the loop becomes vector code
-    for (int64_t i = begin; i < end; ++i) found |= (bits[i] & exponent) == exponent;
-    if (!found) continue;
-    for (int64_t i = begin; i < end; ++i)
-      if ((bits[i] & exponent) == exponent) return i;
-  }
-  return std::nullopt;
-}
-
-std::optional<int64_t> first_nonfinite(const Tensor& tensor) {
-  switch (tensor.dtype()) {
-    case DType::float32:
-      return first_nonfinite<uint32_t>(tensor, 0x7f800000u);
-    case DType::float64:
-      return first_nonfinite<uint64_t>(tensor, 0x7ff0000000000000u);
-    case DType::float16:
-      return first_nonfinite<uint16_t>(tensor, 0x7c00u);
-    case DType::bfloat16:
-      return first_nonfinite<uint16_t>(tensor, 0x7f80u);
-    default:
-      return std::nullopt;
-  }
-}
-
 int64_t external_number(const std::string& key, const std::string& value, const std::string& what) {
   const auto number = parse_int(value);
   if (!number || *number < 0)
@@ -253,8 +224,11 @@ Tensor TensorReader::read(const onnx::TensorProto& proto, const std::string& wha
     return tensor;
   }
   const bool aligned = reinterpret_cast<uintptr_t>(source.bytes.data()) % dtype_bytes(type) == 0;
-  return source.owner && aligned ? Tensor::view(type, dims, source.bytes, source.owner)
-                                 : copied(type, dims, source.bytes);
+  if (source.owner && aligned) return Tensor::view(type, dims, source.bytes, source.owner);
+  Tensor copy = copied(type, dims, source.bytes);
+  constexpr size_t kLarge = size_t{1} << 16;
+  if (source.bytes.size() > kLarge) release_file_pages(source.bytes);
+  return copy;
 }
 
 Tensor TensorReader::read_sparse(const onnx::SparseTensorProto& proto, const std::string& what) {
@@ -294,8 +268,7 @@ Tensor TensorReader::read_sparse(const onnx::SparseTensorProto& proto, const std
 }
 
 void TensorReader::check_finite(const Tensor& tensor, const std::string& what) const {
-  constexpr int64_t kMostSmall = 16;
-  if (options_.allow_nonfinite || tensor.count() <= kMostSmall) return;
+  if (options_.allow_nonfinite || tensor.count() <= kMostNonfiniteElements) return;
   const auto index = first_nonfinite(tensor);
   // What was only looked at need not stay in memory: a model may be larger than that.
   if (options_.file && tensor.is_view()) options_.file->release(tensor.raw());

@@ -20,6 +20,7 @@ struct Vectors {
   static Floats load_floats(const float* from) { return _mm512_loadu_ps(from); }
   static Floats splat(float x) { return _mm512_set1_ps(x); }
   static Bytes splat_bytes(uint8_t x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+  static Ints load_words(const int16_t* from) { return _mm512_loadu_si512(from); }
   static Ints splat_words(int16_t x) { return _mm512_set1_epi16(x); }
 
   static Floats to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }

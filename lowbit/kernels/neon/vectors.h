@@ -20,6 +20,7 @@ struct Vectors {
   static Floats load_floats(const float* from) { return vld1q_f32(from); }
   static Floats splat(float x) { return vdupq_n_f32(x); }
   static Bytes splat_bytes(uint8_t x) { return vdupq_n_u8(x); }
+  static int16x8_t load_words(const int16_t* from) { return vld1q_s16(from); }
   static int16x8_t splat_words(int16_t x) { return vdupq_n_s16(x); }
 
   static Floats to_floats(Ints x) { return vcvtq_f32_s32(x); }

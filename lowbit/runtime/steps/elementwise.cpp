@@ -2,7 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "lowbit/ops/evaluate.h"
+#include "lowbit/core/weights.h"
+#include "lowbit/runtime/lookup.h"
 #include "lowbit/runtime/steps/steps.h"
 
 #include <fmt/format.h>
@@ -25,7 +26,7 @@ std::optional<Operand> make_operand(const LowerContext& context, ValueId id, std
   const Quantization* q = context.per_tensor(id);
   if (!q) return why = "an operand stays float", std::nullopt;
   Operand operand{id, std::nullopt, q->linear_at(0).zero_point, q->linear_at(0).scale};
-  if (const Tensor* constant = context.graph.constant(id)) operand.constant = quantize_activation(*q, *constant);
+  if (context.graph.constant(id)) operand.constant = weight_codes(context.graph.value(id));
   return operand;
 }
 
@@ -149,24 +150,10 @@ std::optional<Step> make_lookup_step(const LowerContext& context, int32_t n, std
   const Quantization *x = context.per_tensor(node.input(0)), *y = context.per_tensor(node.output());
   if (!x || context.graph.constant(node.inputs[0])) return why = "its input stays float", std::nullopt;
   if (!y) return why = "its result stays float", std::nullopt;
-  if (x->codes().count() > 65536) return why = "its input has too many codes for a table", std::nullopt;
-  std::vector<const Tensor*> inputs{nullptr};
-  for (size_t i = 1; i < node.inputs.size(); ++i) {
-    inputs.push_back(context.graph.constant(node.inputs[i]));
-    if (node.inputs[i] != kNone && (!inputs.back() || inputs.back()->count() != 1))
-      return why = "its parameters are not single constants", std::nullopt;
-  }
-  // The table is the definition applied to every code: dequantize, the float operator, quantize.
+  auto values = lookup_table(context.graph, node, *x, *y, why);
+  if (!values) return std::nullopt;
+  const auto table = std::make_shared<const std::vector<int32_t>>(std::move(*values));
   const CodeRange range = x->codes();
-  std::vector<int32_t> all(static_cast<size_t>(range.count()));
-  for (size_t i = 0; i < all.size(); ++i) all[i] = range.min + static_cast<int32_t>(i);
-  Tensor values = Tensor::uninitialized(DType::float32, {range.count()});
-  decode(x->format, x->params.data(), all.data(), range.count(), values.mutable_data<float>());
-  inputs[0] = &values;
-  ThreadPool one(1);
-  const Tensor results = evaluate_node(node, inputs, one)[0];
-  auto table = std::make_shared<std::vector<int32_t>>(all.size());
-  encode(y->format, y->params.data(), results.data<float>(), range.count(), table->data());
 
   Step step;
   step.inputs = {node.inputs[0]};

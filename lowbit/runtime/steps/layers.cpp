@@ -18,7 +18,8 @@ constexpr int64_t kDirectChannels = 4;
 
 DType output_dtype(const IntegerLayer& layer) { return layer.output ? code_dtype(*layer.output) : DType::float32; }
 
-std::vector<std::vector<int16_t>> pack_groups(const IntegerLayer& layer, int64_t groups) {
+/// Takes the weights out of the layer: one copy of them is enough.
+std::vector<std::vector<int16_t>> pack_groups(IntegerLayer& layer, int64_t groups) {
   const int64_t per_group = layer.channels / groups;
   std::vector<std::vector<int16_t>> packed(static_cast<size_t>(groups));
   for (int64_t g = 0; g < groups; ++g) {
@@ -26,6 +27,7 @@ std::vector<std::vector<int16_t>> pack_groups(const IntegerLayer& layer, int64_t
     kernels::gemm_pack(layer.weights.data() + g * per_group * layer.k, per_group, layer.k, layer.k,
                        packed[static_cast<size_t>(g)].data());
   }
+  layer.weights = {};
   return packed;
 }
 

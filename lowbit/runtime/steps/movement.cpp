@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/runtime/steps/steps.h"
 
@@ -60,8 +61,11 @@ std::optional<Step> make_movement_step(const LowerContext& context, int32_t n, s
   for (size_t i = 1; i < node.inputs.size(); ++i)
     if (node.inputs[i] != kNone && !context.graph.constant(node.inputs[i])) slots.push_back(node.inputs[i]);
   Step step = code_step(context, n, *x, std::move(slots));
-  step.run = [&graph = context.graph, &node, padding](Frame& frame) {
+  // ONNX defines MaxPool for floats and 8-bit integers; float32 holds 16-bit codes exactly.
+  const bool as_float = node.is("MaxPool") && dtype_bytes(code_dtype(*x)) > 1;
+  step.run = [&graph = context.graph, &node, padding, as_float, type = code_dtype(*x)](Frame& frame) {
     std::vector<const Tensor*> inputs;
+    const Tensor widened = as_float ? frame.at(node.inputs[0]).cast(DType::float32) : Tensor();
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId id = node.inputs[i];
       inputs.push_back(id == kNone ? nullptr : graph.constant(id) ? graph.constant(id) : &frame.at(id));
@@ -70,7 +74,9 @@ std::optional<Step> make_movement_step(const LowerContext& context, int32_t n, s
       inputs.resize(std::max<size_t>(inputs.size(), 3), nullptr);
       inputs[2] = &*padding;
     }
+    if (as_float) inputs[0] = &widened;
     std::vector<Tensor> outputs = evaluate_node(node, inputs, frame.threads);
+    if (as_float) outputs[0] = outputs[0].cast(type);
     for (size_t i = 0; i < node.outputs.size(); ++i)
       if (node.outputs[i] != kNone) frame.set(node.outputs[i], std::move(outputs[i]));
   };
@@ -95,7 +101,9 @@ std::optional<Step> make_concat_step(const LowerContext& context, int32_t n, std
     const Tensor* constant = context.graph.constant(id);
     if (!x && !constant) return why = "an input stays float", std::nullopt;
     if (constant) {  // encoded once, at the result's own parameters
-      parts->push_back({id, quantize_activation(*y, to_float32(*constant)), true, 0, 1});
+      const Value& value = context.graph.value(id);
+      Tensor codes = x && same_codes(*x, *y) ? weight_codes(value) : quantize_activation(*y, weight_values(value));
+      parts->push_back({id, std::move(codes), true, 0, 1});
       continue;
     }
     const float factor = x->linear_at(0).scale / y->linear_at(0).scale;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/runtime/lowbit_weights.h"
 #include "lowbit/runtime/steps/steps.h"
 
@@ -36,8 +37,7 @@ struct RecurrentStep {
 Tensor float_tensor(const Graph& graph, ValueId id, const Frame& frame) {
   const Value& value = graph.value(id);
   const bool encoded = value.quantization && !value.quantization->dynamic;
-  if (value.constant)
-    return encoded ? fake_quantize(*value.quantization, to_float32(*value.constant)) : *value.constant;
+  if (value.constant) return encoded ? weight_values(value) : *value.constant;
   return encoded ? dequantize_activation(*value.quantization, frame.at(id)) : frame.at(id);
 }
 
@@ -157,9 +157,7 @@ struct Constants {
   std::optional<Tensor> at(size_t input) const {
     const Tensor* constant = absent(input) ? nullptr : graph.constant(node.input(input));
     if (!constant) return std::nullopt;
-    const auto& quantization = graph.value(node.input(input)).quantization;
-    return quantization && !quantization->dynamic ? fake_quantize(*quantization, to_float32(*constant))
-                                                  : to_float32(*constant);
+    return weight_values(graph.value(node.input(input)));
   }
 };
 
@@ -208,7 +206,7 @@ std::optional<LevelMatrix> weight_matrix(const LowerContext& context, const Node
   const Quantization* quantization = context.linear(node.input(input));
   if (!weight || weight->rank() != 3) return why = "its weights are not constant", std::nullopt;
   if (!quantization) return why = "its weights have no linear annotation", std::nullopt;
-  return level_matrix(*quantization, to_float32(*weight), why);
+  return level_matrix(context.graph.value(node.input(input)), why);
 }
 
 /// What can be read off the node before any weight is packed.
