@@ -5,14 +5,6 @@
 
 namespace lowbit {
 
-std::vector<int32_t> group_of_elements(const Granularity& granularity, const Dims& dims) {
-  std::vector<int32_t> groups(static_cast<size_t>(element_count(dims)), 0);
-  for_each_group(granularity, dims, [&](int64_t group, std::span<const Run> runs) {
-    for (const Run& run : runs) std::fill_n(groups.begin() + run.begin, run.count, static_cast<int32_t>(group));
-  });
-  return groups;
-}
-
 WeightGrid::WeightGrid(const Quantization& quantization, std::vector<float> params)
     : linear_(quantization.linear()), codes_(quantization.codes()), params_(std::move(params)) {
   if (linear_) return;

@@ -7,11 +7,9 @@
 
 #include "lowbit/core/quantization.h"
 #include "lowbit/numbers/rounding.h"
+#include "lowbit/passes/level_model.h"
 
 namespace lowbit {
-
-/// The group of each element of a tensor.
-std::vector<int32_t> group_of_elements(const Granularity& granularity, const Dims& dims);
 
 class WeightGrid {
  public:
