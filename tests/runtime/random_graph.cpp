@@ -261,7 +261,9 @@ class Maker {
     const int64_t axis = pick(1, rank - 1), size = x.value.dim(axis);
     if (size < 2) return;
     const int64_t begin = pick(0, size / 2), step = chance(0.25) ? 2 : 1;
-    add("Slice", {x.id, ints({begin}), ints({chance(0.5) ? size : size - 1}), ints({axis}), ints({step})}, {}, true);
+    add("Slice",
+        {x.id, ints({begin}), ints({chance(0.5) ? size : std::max(size - 1, begin + 1)}), ints({axis}), ints({step})},
+        {}, true);
   }
   ValueId ints(std::vector<int64_t> list) {
     const auto count = static_cast<int64_t>(list.size());

@@ -289,7 +289,9 @@ std::shared_ptr<const Plan> Builder::build() {
 }
 
 std::optional<View> Builder::inside_concat(ValueId id, DType dtype, const Dims& dims, Order order) {
-  // The reader must be a Concat of values that are kept alike, whose other inputs' sizes are known from the graph.
+  // The reader must be a Concat of values that are kept alike, whose other inputs' sizes are known from the graph. A
+  // single channel would leave no contiguous axis.
+  if (dims.size() < 3 || dims[1] == 1) return std::nullopt;
   const auto& readers = index_.readers(id);
   for (const Graph::Use& use : readers) {
     if (use.position < 0) continue;

@@ -174,13 +174,16 @@ bool make_concat(Builder& builder, int32_t n, std::string& why) {
     const Quantization& x = *builder.context().per_tensor((*inputs)[i].id);
     auto draft = rescale_draft(builder, views[i], part, x, *y);
     if (!draft) draft = rescale_draft(builder, builder.operand((*inputs)[i].id, order), part, x, *y);
-    if (!draft) {  // slices of more than one axis: dense first
-      View dense = builder.temporary(views[i].dtype, views[i].dims);
-      dense.strides = strides_in(dense.dims, memory_order(part));
+    if (!draft) {  // no axis is contiguous in both: rescaled densely, then copied into its place
+      const View dense = builder.temporary(views[i].dtype, views[i].dims),
+                 scaled = builder.temporary(part.dtype, part.dims);
       builder.emit(n, copy_draft(views[i], dense));
-      draft = rescale_draft(builder, dense, part, x, *y);
+      draft = rescale_draft(builder, dense, scaled, x, *y);
+      LOWBIT_CHECK(draft.has_value());
+      builder.emit(n, std::move(*draft));
+      builder.emit(n, copy_draft(scaled, part));
+      continue;
     }
-    LOWBIT_CHECK(draft.has_value());
     builder.emit(n, std::move(*draft));
   }
   return true;
