@@ -222,7 +222,6 @@ void summarize(const float* HWY_RESTRICT x, size_t n, uint32_t* keys, BlockSumma
   // |x| < 2^(high + 1), and its lowest bit is 23 below its highest; the square has twice both exponents.
   const int low = exponent_of(summary.min_magnitude), high = exponent_of(summary.max_magnitude);
   summary.sum_levels = add_split</*kSquares=*/false>(x, n, high + 1, low - 23, summary.sums);
-  if (keys == nullptr) return;
   summary.square_levels =
       add_split</*kSquares=*/true>(x, n, std::clamp(2 * high + 2, -126, 128), 2 * low - 23, summary.squares);
 }

@@ -25,8 +25,8 @@ struct BlockSummary {
 };
 
 /// Summarises x[0, n), n <= kBlockValues.
-///   keys  room for n + kKeySlack: the top 15 bits of every nonzero finite value, in order; or null: then the squares
-///         are left out as well
+///   keys  room for n + kKeySlack: the top 15 bits of every nonzero finite value, in order; or null where they are not
+///   wanted
 /// The thread must be in the IEEE mode (FloatMode).
 void summarize_block(const float* x, size_t n, uint32_t* keys, BlockSummary& summary);
 
