@@ -41,7 +41,8 @@ def run_once(engine, options, model, data):
     samples = ["--data", data, "--samples", options.samples]
     if engine == "lowbit":
         out = options.work / f"{options.model}.lowbit.onnx"
-        command = [options.lowbit, "quantize", model, "-o", out, *samples, "--threads", options.threads, "--json"]
+        method = ["--method", options.method] if options.method else []
+        command = [options.lowbit, "quantize", model, "-o", out, *samples, *method, "--threads", options.threads, "--json"]
         _, seconds, peak = run_process(command)
         return {"engine": "lowbit", "seconds": seconds, "peak_memory_bytes": peak}
     script = HERE / ("ort_forward.py" if engine == "forward" else f"{engine}_quantize.py")
@@ -56,6 +57,7 @@ def main():
     parser.add_argument("--lowbit", type=pathlib.Path, default=ROOT / "build/release/lowbit")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/models", help="folder of models and results (build/models)")
     parser.add_argument("--engines", default="lowbit,ort,nncf,forward")
+    parser.add_argument("--method", default="none", help="of lowbit (none: plain rounding, as ONNX Runtime does); empty: its default, which learns from the data and takes much longer")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--batch", type=int, default=1, help="samples per forward pass of the peers (1)")
     parser.add_argument("--threads", type=int, default=2)
