@@ -30,8 +30,12 @@ void set_bits(int64_t k, uint64_t* row, Positive positive) {
 std::span<const BinaryRow> binary_table() {
   static const BinaryRow kRows[] = {
     {Isa::ref, ref::binary_tile},
+#if defined(__aarch64__)
+    {Isa::neon, neon::binary_tile},
+#endif
 #if defined(__x86_64__)
     {Isa::avx2, avx2::binary_tile},
+    {Isa::avx512vnni, avx512vnni::binary_tile},
 #endif
   };
   return kRows;

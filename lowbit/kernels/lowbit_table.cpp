@@ -6,6 +6,10 @@ namespace lowbit::kernels {
 std::span<const LowbitRow> lowbit_table() {
   static const LowbitRow kRows[] = {
     {Isa::ref, &ref::lowbit_kernels},
+#if defined(__aarch64__)
+    {Isa::neon, &neon::lowbit_kernels},
+    {Isa::neondot, &neondot::lowbit_kernels},
+#endif
 #if defined(__x86_64__)
     {Isa::avx2, &avx2::lowbit_kernels},
 #endif

@@ -94,7 +94,20 @@ void add(int64_t rows, int64_t n, QOperand a, QOperand b, QResult y, QAddFactors
   }
 }
 
+/// Codes of 16 bits among the operands: their product needs more than 32 bits.
+inline void mul_wide(int64_t rows, int64_t n, QOperand a, QOperand b, QResult y, QMulFactors factors) noexcept {
+  const double m = static_cast<double>(factors.m);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t product = static_cast<int64_t>(load_code(a.data, r * a.stride + i, a.type) - factors.zero_a) *
+                              (load_code(b.data, r * b.stride + i, b.type) - factors.zero_b);
+      store_code(y.data, r * y.stride + i, y.type,
+                 to_code(static_cast<double>(product) * m, factors.zero_out, y.low, y.high));
+    }
+}
+
 inline void mul(int64_t rows, int64_t n, QOperand a, QOperand b, QResult y, QMulFactors factors) noexcept {
+  if (code_bytes(a.type) != 1 || code_bytes(b.type) != 1) return mul_wide(rows, n, a, b, y, factors);
   join_rows(rows, n, a.stride, b.stride, y.stride);
   const double m = static_cast<double>(factors.m);
   const double low = y.low - factors.zero_out, high = y.high - factors.zero_out;

@@ -5,10 +5,6 @@
 
 #include <immintrin.h>
 
-// GCC 12 takes the deliberately undefined operands inside its own intrinsics for a mistake.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
 namespace lowbit::kernels::avx512vnni {
 namespace {
 

@@ -3,6 +3,7 @@
 #include "lowbit/core/weights.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -113,9 +114,11 @@ Ref Builder::constant(std::shared_ptr<const void> owner, const void* address, in
 }
 
 View Builder::constant_view(const Tensor& tensor) {
-  const auto kept = std::make_shared<const Tensor>(tensor);
+  // Kernels read whole vectors: the bytes behind a constant must be readable too.
+  const std::shared_ptr<std::byte> bytes = allocate_aligned(tensor.byte_size() + kernels::kReadSlack);
+  std::memcpy(bytes.get(), tensor.raw().data(), tensor.byte_size());
   View view{tensor.dtype(), tensor.dims(), row_major_strides(tensor.dims()), -1, 0};
-  view.buffer = constant(kept, kept->raw().data(), static_cast<int64_t>(kept->byte_size())).buffer;
+  view.buffer = constant(bytes, bytes.get(), static_cast<int64_t>(tensor.byte_size())).buffer;
   return view;
 }
 

@@ -32,6 +32,12 @@ inline V join(__m256i low, __m256i high) {
     return join<__m512i>(_mm256_##name(a.low, b.low), _mm256_##name(a.high, b.high)); \
   }
 LOWBIT_INTS_2(add_epi32)
+LOWBIT_INTS_2(add_epi64)
+LOWBIT_INTS_2(add_epi8)
+LOWBIT_INTS_2(mullo_epi32)
+LOWBIT_INTS_2(sad_epu8)
+LOWBIT_INTS_2(shuffle_epi8)
+LOWBIT_INTS_2(sub_epi32)
 LOWBIT_INTS_2(adds_epi16)
 LOWBIT_INTS_2(madd_epi16)
 LOWBIT_INTS_2(max_epu8)
@@ -72,6 +78,41 @@ inline __m512 mm512_cvtepi32_ps(__m512i x) {
 }
 inline __m512i mm512_cvtps_epi32(__m512 x) {
   return join<__m512i>(_mm256_cvtps_epi32(low_of(x)), _mm256_cvtps_epi32(high_of(x)));
+}
+/// Shifts by a number of bits, of 16- or 32-bit lanes.
+inline __m512i mm512_srli_epi16(__m512i x, int n) {
+  return join<__m512i>(_mm256_srli_epi16(split(x).low, n), _mm256_srli_epi16(split(x).high, n));
+}
+inline __m512i mm512_slli_epi16(__m512i x, int n) {
+  return join<__m512i>(_mm256_slli_epi16(split(x).low, n), _mm256_slli_epi16(split(x).high, n));
+}
+inline __m512i mm512_slli_epi32(__m512i x, int n) {
+  return join<__m512i>(_mm256_slli_epi32(split(x).low, n), _mm256_slli_epi32(split(x).high, n));
+}
+inline __m512i mm512_cvtepu8_epi32(__m128i x) {
+  return join<__m512i>(_mm256_cvtepu8_epi32(x), _mm256_cvtepu8_epi32(_mm_srli_si128(x, 8)));
+}
+inline __m512i mm512_cvtepu16_epi32(__m256i x) {
+  return join<__m512i>(_mm256_cvtepu16_epi32(_mm256_castsi256_si128(x)),
+                       _mm256_cvtepu16_epi32(_mm256_extracti128_si256(x, 1)));
+}
+inline __m256i mm512_cvtepi64_epi32(__m512i x) {
+  const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+  return _mm256_permute2x128_si256(_mm256_permutevar8x32_epi32(split(x).low, even),
+                                   _mm256_permutevar8x32_epi32(split(x).high, even), 0x20);
+}
+inline __m512 mm512_sqrt_ps(__m512 x) { return both(_mm256_sqrt_ps(low_of(x)), _mm256_sqrt_ps(high_of(x))); }
+template <int kComparison>
+inline uint16_t mm512_cmp_ps_mask(__m512 x, __m512 y) {
+  const int low = _mm256_movemask_ps(_mm256_cmp_ps(low_of(x), low_of(y), kComparison));
+  return static_cast<uint16_t>(low | _mm256_movemask_ps(_mm256_cmp_ps(high_of(x), high_of(y), kComparison)) << 8);
+}
+inline __m512 mm512_mask_blend_ps(uint16_t mask, __m512 x, __m512 y) {
+  float a[16], b[16];
+  memcpy(a, &x, 64), memcpy(b, &y, 64);
+  for (int i = 0; i < 16; ++i) a[i] = mask >> i & 1 ? b[i] : a[i];
+  memcpy(&x, a, 64);
+  return x;
 }
 inline __m512i mm512_cvtepi8_epi16(__m256i x) {
   return join<__m512i>(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(x)),
@@ -185,3 +226,36 @@ inline __m512i sixteen(T... values) {
 #define _mm512_inserti64x4(x, y, i) lowbit_emulated::join<__m512i>(lowbit_emulated::split(x).low, y)
 #define _mm512_broadcast_i32x4(x) lowbit_emulated::broadcast_part(x)
 #define _mm512_broadcast_f32x4(x) __m512(lowbit_emulated::broadcast_part(_mm_castps_si128(x)))
+#define _mm512_add_epi64 lowbit_emulated::mm512_add_epi64
+#define _mm512_add_epi8 lowbit_emulated::mm512_add_epi8
+#define _mm512_mullo_epi32 lowbit_emulated::mm512_mullo_epi32
+#define _mm512_sad_epu8 lowbit_emulated::mm512_sad_epu8
+#define _mm512_shuffle_epi8 lowbit_emulated::mm512_shuffle_epi8
+#define _mm512_sub_epi32 lowbit_emulated::mm512_sub_epi32
+#undef _mm512_srli_epi16
+#undef _mm512_slli_epi16
+#undef _mm512_slli_epi32
+#define _mm512_srli_epi16(x, n) lowbit_emulated::mm512_srli_epi16(x, static_cast<int>(n))
+#define _mm512_slli_epi16(x, n) lowbit_emulated::mm512_slli_epi16(x, static_cast<int>(n))
+#define _mm512_slli_epi32(x, n) lowbit_emulated::mm512_slli_epi32(x, static_cast<int>(n))
+#define _mm512_and_si512(x, y) ((x) & (y))
+#define _mm512_or_si512(x, y) ((x) | (y))
+#define _mm512_cvtepu8_epi32 lowbit_emulated::mm512_cvtepu8_epi32
+#define _mm512_cvtepu16_epi32 lowbit_emulated::mm512_cvtepu16_epi32
+#define _mm512_cvtepi64_epi32 lowbit_emulated::mm512_cvtepi64_epi32
+#define _mm512_sqrt_ps lowbit_emulated::mm512_sqrt_ps
+#undef _mm512_cmp_ps_mask
+#define _mm512_cmp_ps_mask(x, y, comparison) lowbit_emulated::mm512_cmp_ps_mask<comparison>(x, y)
+#define _mm512_mask_blend_ps lowbit_emulated::mm512_mask_blend_ps
+#define _mm512_setzero_ps() lowbit_emulated::both(_mm256_setzero_ps(), _mm256_setzero_ps())
+#define _mm512_set1_epi64(x) lowbit_emulated::twice(_mm256_set1_epi64x(x))
+#define _mm512_storeu_ps(to, x) _mm512_storeu_si512(to, __m512i(x))
+#define _mm512_castps_si512(x) __m512i(x)
+#define _mm512_castsi512_ps(x) __m512(x)
+#define _mm512_castps_pd(x) (x)
+#define _mm512_castps256_ps512(x) lowbit_emulated::both(x, x)
+#define _mm512_castps512_ps256(x) lowbit_emulated::low_of(x)
+#undef _mm512_insertf32x8
+#undef _mm512_extractf64x4_pd
+#define _mm512_insertf32x8(x, y, i) lowbit_emulated::both(lowbit_emulated::low_of(x), y)
+#define _mm512_extractf64x4_pd(x, i) _mm256_castps_pd(lowbit_emulated::high_of(x))

@@ -1,6 +1,7 @@
 // Concat: inputs that were written into the result already, copies of the others, rescaled where parameters differ.
 #include <algorithm>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/kernels/qeltwise.h"
 #include "lowbit/runtime/plan/convert.h"
 #include "lowbit/runtime/plan/nest.h"
@@ -91,6 +92,12 @@ std::optional<std::vector<Input>> concat_inputs(const Builder& builder, const No
   return inputs;
 }
 
+/// What the executor encodes at the result's own parameters.
+Tensor constant_values(const Builder& builder, ValueId id) {
+  const Value& value = builder.graph().value(id);
+  return value.constant ? unrounded_values(value).cast(DType::float32) : to_float32(*builder.known(id));
+}
+
 }  // namespace
 
 std::optional<ConcatPart> concat_layout(const Builder& builder, const Node& concat, ValueId input, const Dims& dims) {
@@ -143,9 +150,8 @@ bool make_concat(Builder& builder, int32_t n, std::string& why) {
   if (y && (!code_of(code_dtype(*y)) || code_dtype(*y) == DType::int32)) return why = "its codes are too wide", false;
   std::vector<View> views;
   for (const Input& input : *inputs) {
-    views.push_back(input.constant
-                        ? builder.constant_view(quantize_activation(*y, to_float32(*builder.known(input.id))))
-                        : builder.operand(input.id));
+    views.push_back(input.constant ? builder.constant_view(quantize_activation(*y, constant_values(builder, input.id)))
+                                   : builder.operand(input.id));
     images |= rank > 2 && !input.constant && pixel_stride(views.back()) && !is_row_major(views.back());
   }
   const View* begun = builder.concat_buffer(node.output());

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/runtime/plan/convert.h"
 #include "lowbit/runtime/plan/nest.h"
 #include "lowbit/runtime/plan/residual.h"
@@ -81,7 +82,7 @@ std::optional<Operands> make_operands(Builder& builder, int32_t n, ValueId resul
     const ValueId id = node.inputs[i];
     single[i] = builder.known(id) && builder.known(id)->count() == 1;
     if (single[i]) {
-      operand = repeated(builder, quantize_activation(*builder.graph().value(id).quantization, *builder.known(id)));
+      operand = repeated(builder, weight_codes(builder.graph().value(id)));
       operand.dims = dims;
       operand.strides.assign(dims.size(), 0);
       continue;
