@@ -11,6 +11,7 @@
 
 #include "lowbit/base/checked.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/weight_sample.h"
 #include "lowbit/numbers/widths.h"
 
 namespace lowbit {
@@ -20,17 +21,23 @@ constexpr std::string_view kAuto = "auto:";
 constexpr int kMostWidth = 8;  ///< wider codes save nothing worth a choice
 constexpr int kWidthsBelow = 3, kWidthsAbove = 2;
 constexpr int64_t kSteps = 1 << 14;  ///< that the budget is counted in
+constexpr int64_t kScreened = 2048;  ///< elements of a layer that all candidates are fitted on first
+/// A candidate goes on to the whole tensor unless another one of no more bits has less than this share of its error.
+constexpr double kClearlyBetter = 0.8;
 
 /// A layer that is to be chosen for, and everything that was tried on it.
 struct Layer {
   size_t node = 0;
   Tensor weight;
   std::vector<float> importance;
-  std::vector<WeightFit> tried;
+  size_t candidates = 0;         ///< looked at
+  std::vector<WeightFit> tried;  ///< on the whole tensor
 };
 
-std::vector<std::pair<NumberFormat, Granularity>> candidates(double mean_bits, const Tensor& weight, int64_t axis) {
-  std::vector<std::pair<NumberFormat, Granularity>> result;
+using Candidates = std::vector<std::pair<NumberFormat, Granularity>>;
+
+Candidates candidates(double mean_bits, const Tensor& weight, int64_t axis) {
+  Candidates result;
   const int low = std::max(1, static_cast<int>(std::floor(mean_bits)) - kWidthsBelow);
   const int high = std::min(kMostWidth, static_cast<int>(std::ceil(mean_bits)) + kWidthsAbove);
   const int64_t most_bits = weight.count() * 32;
@@ -49,6 +56,20 @@ std::vector<std::pair<NumberFormat, Granularity>> candidates(double mean_bits, c
       if (!has_offset && !has_shape) add(format);
     }
   if (mean_bits > kMostWidth) add(parse_number_format(fmt::format("int{}", static_cast<int>(mean_bits))));
+  return result;
+}
+
+/// Those of `all` that no other one clearly beats on the sample at no more bits of the whole tensor.
+Candidates promising(const Candidates& all, const std::vector<WeightFit>& on_sample, std::span<const int64_t> dims) {
+  std::vector<int64_t> bits;
+  for (const auto& [format, granularity] : all) bits.push_back(stored_bits(format, granularity, dims));
+  Candidates result;
+  for (size_t i = 0; i < all.size(); ++i) {
+    bool beaten = false;
+    for (size_t j = 0; j < all.size() && !beaten; ++j)
+      beaten = bits[j] <= bits[i] && on_sample[j].error < kClearlyBetter * on_sample[i].error;
+    if (!beaten) result.push_back(all[i]);
+  }
   return result;
 }
 
@@ -130,7 +151,7 @@ class Chooser {
       if (!mean_bits || plan.weight == kNone) continue;
       const Tensor weight = to_float32(*graph_.constant(plan.weight));
       by_budget[*mean_bits].push_back(
-          {n, weight, weight_importance(graph_, graph_.nodes[n], weight, weighted_ ? statistics_ : nullptr), {}});
+          {n, weight, weight_importance(graph_, graph_.nodes[n], weight, weighted_ ? statistics_ : nullptr), 0, {}});
     }
     for (auto& [mean_bits, layers] : by_budget) choose(mean_bits, layers);
     // What no layer of this network took stays valid when the recipe is read again.
@@ -167,24 +188,52 @@ class Chooser {
                                  bits > budget ? " (no system takes fewer; the scales of so few weights count)" : ""));
   }
 
+  /// Every candidate on a sample of each layer, then those that may be on its Pareto front on the whole of it.
   void try_all(double mean_bits, std::vector<Layer>& layers) {
-    struct Task {
-      Layer* layer;
-      size_t slot;
-      NumberFormat format;
-      Granularity granularity;
-    };
-    std::vector<Task> tasks;
-    for (Layer& layer : layers) {
-      const auto found = candidates(mean_bits, layer.weight, placement_.nodes[layer.node].channel_axis);
-      layer.tried.resize(found.size());
-      for (size_t i = 0; i < found.size(); ++i) tasks.push_back({&layer, i, found[i].first, found[i].second});
+    std::vector<Candidates> found;
+    std::vector<std::optional<WeightSample>> samples;
+    for (const Layer& layer : layers) {
+      const int64_t axis = placement_.nodes[layer.node].channel_axis;
+      found.push_back(candidates(mean_bits, layer.weight, axis));
+      samples.push_back(sample_channels(layer.weight, layer.importance, axis, kScreened));
     }
-    threads_.parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
-      const Task& task = tasks[static_cast<size_t>(i)];
-      task.layer->tried[task.slot] =
-          fit_weight(task.format, task.granularity, task.layer->weight, task.layer->importance, FitRule::mse, nullptr);
+    const auto screened = fit_each(layers.size(), [&](size_t i) {
+      return samples[i] ? Fitting{&samples[i]->weight, &samples[i]->importance, &found[i]} : Fitting{};
     });
+    for (size_t i = 0; i < layers.size(); ++i) {
+      layers[i].candidates = found[i].size();
+      if (samples[i]) found[i] = promising(found[i], screened[i], layers[i].weight.dims());
+    }
+    auto fits = fit_each(layers.size(), [&](size_t i) {
+      return Fitting{&layers[i].weight, &layers[i].importance, &found[i]};
+    });
+    for (size_t i = 0; i < layers.size(); ++i) layers[i].tried = std::move(fits[i]);
+  }
+
+  /// What is fitted to one tensor; nothing without a tensor.
+  struct Fitting {
+    const Tensor* weight = nullptr;
+    const std::vector<float>* importance = nullptr;
+    const Candidates* candidates = nullptr;
+  };
+
+  template <class FittingOf>
+  std::vector<std::vector<WeightFit>> fit_each(size_t layers, const FittingOf& fitting_of) {
+    std::vector<std::vector<WeightFit>> fits(layers);
+    std::vector<std::pair<size_t, size_t>> tasks;
+    for (size_t layer = 0; layer < layers; ++layer) {
+      const Fitting fitting = fitting_of(layer);
+      if (!fitting.weight) continue;
+      fits[layer].resize(fitting.candidates->size());
+      for (size_t i = 0; i < fits[layer].size(); ++i) tasks.emplace_back(layer, i);
+    }
+    threads_.parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t t) {
+      const auto [layer, i] = tasks[static_cast<size_t>(t)];
+      const Fitting fitting = fitting_of(layer);
+      const auto& [format, granularity] = (*fitting.candidates)[i];
+      fits[layer][i] = fit_weight(format, granularity, *fitting.weight, *fitting.importance, FitRule::mse, nullptr);
+    });
+    return fits;
   }
 
   void settle(const Layer& layer, size_t chosen) {
@@ -204,7 +253,7 @@ class Chooser {
           (!second || other.error < second->error))
         second = &other;
     const std::string why = fmt::format(
-        "chosen out of {}: {:.2f} bits, {:.1f} dB{}", layer.tried.size(),
+        "chosen out of {}: {:.2f} bits, {:.1f} dB{}", layer.candidates,
         static_cast<double>(fit.bits) / static_cast<double>(std::max<int64_t>(layer.weight.count(), 1)), fit.sqnr_db(),
         second ? fmt::format("; next in that room {}, {:.1f} dB", describe(*second), second->sqnr_db()) : "");
     plan.reason += (plan.reason.empty() ? "" : "; ") + why;
