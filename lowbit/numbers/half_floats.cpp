@@ -1,22 +1,14 @@
 // float16 and bfloat16 as number systems: no parameters, a code is the bit pattern, rounding to nearest even. Unlike a
 // plain conversion, values beyond the largest finite one saturate and NaN gives 0, as in every system.
-#include <algorithm>
-#include <cmath>
-#include <limits>
-
 #include "lowbit/base/small_floats.h"
 #include "lowbit/numbers/names.h"
+#include "lowbit/numbers/vector_loops.h"
 
 namespace lowbit {
 namespace {
 
-constexpr float kLargestHalf = 65504;
-constexpr float kLargestBfloat16 = 0x1.fep127f;
-
-template <uint16_t (*Convert)(float)>
-void encode_values(float largest, const float* x, int64_t n, int32_t* codes) {
-  for (int64_t i = 0; i < n; ++i) codes[i] = std::isnan(x[i]) ? 0 : Convert(std::clamp(x[i], -largest, largest));
-}
+constexpr SmallFloatShape kHalf{
+    .mantissa_bits = 10, .lowest_exponent = -14, .sign_shift = 15, .largest = 65504, .negative_zero = true};
 
 constexpr NumberSystem row(std::string_view name, std::string_view summary, std::string_view paper) {
   NumberSystem system{.name = name, .summary = summary, .paper = paper, .min_bits = 16, .max_bits = 16};
@@ -36,10 +28,10 @@ constexpr NumberSystem float16_row() {
     return static_cast<double>(half_to_float(static_cast<uint16_t>(code)));
   };
   system.encode = [](const NumberFormat&, const float*, const float* x, int64_t n, int32_t* codes) {
-    encode_values<float_to_half>(kLargestHalf, x, n, codes);
+    small_float_encode_loop(kHalf, 1, x, n, codes);
   };
   system.decode = [](const NumberFormat&, const float*, const int32_t* codes, int64_t n, float* y) {
-    for (int64_t i = 0; i < n; ++i) y[i] = half_to_float(static_cast<uint16_t>(codes[i]));
+    float16_decode_loop(codes, n, y);
   };
   return system;
 }
@@ -50,7 +42,7 @@ constexpr NumberSystem bfloat16_row() {
     return static_cast<double>(bfloat16_to_float(static_cast<uint16_t>(code)));
   };
   system.encode = [](const NumberFormat&, const float*, const float* x, int64_t n, int32_t* codes) {
-    encode_values<float_to_bfloat16>(kLargestBfloat16, x, n, codes);
+    bfloat16_encode_loop(x, n, codes);
   };
   system.decode = [](const NumberFormat&, const float*, const int32_t* codes, int64_t n, float* y) {
     for (int64_t i = 0; i < n; ++i) y[i] = bfloat16_to_float(static_cast<uint16_t>(codes[i]));

@@ -101,7 +101,7 @@ constexpr NumberSystem row(std::string_view name, std::string_view summary, std:
   system.encode = [](const NumberFormat&, const float* params, const float* x, int64_t n, int32_t* codes) {
     constexpr int kLowestExponent = 1 - F.bias;
     static const SmallFloatShape shape{F.mantissa_bits, kLowestExponent, F.bits() - 1,
-                                       static_cast<float>(value_of(F, F.largest))};
+                                       static_cast<float>(value_of(F, F.largest)), /*negative_zero=*/false};
     small_float_encode_loop(shape, params[0], x, n, codes);
   };
   system.default_granularity = granularity;

@@ -82,6 +82,7 @@ void small_float_encode_vectors(const SmallFloatShape& shape, float scale, const
   const auto lowest = hn::Set(di, shape.lowest_exponent + kBias);
   const auto inverse = hn::Set(di, 2 * kBias + shape.mantissa_bits);
   const auto sign = hn::Set(di, 1 << shape.sign_shift);
+  const auto without_sign = hn::Set(di, shape.negative_zero ? -1 : 0);  // the highest magnitude that has none
   const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
     const auto ratio = hn::Div(hn::LoadU(df, from), vscale);
     const auto number = hn::IfThenZeroElse(hn::IsNaN(ratio), ratio);
@@ -92,12 +93,52 @@ void small_float_encode_vectors(const SmallFloatShape& shape, float scale, const
     const auto steps = hn::NearestInt(hn::Mul(magnitude, steps_per_one));
     // A full binade of steps carries into the exponent by itself.
     const auto pattern = hn::Add(hn::ShiftLeftSame(hn::Sub(exponent, lowest), shape.mantissa_bits), steps);
-    const auto negative = hn::And(hn::RebindMask(di, hn::Lt(number, hn::Zero(df))), hn::Gt(pattern, hn::Zero(di)));
+    const auto negative = hn::And(hn::Lt(hn::BitCast(di, number), hn::Zero(di)), hn::Gt(pattern, without_sign));
     hn::StoreU(hn::Or(pattern, hn::IfThenElseZero(negative, sign)), di, to);
   };
   for_vectors(
       n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
       [&](int64_t i, size_t count) HWY_ATTR { through_padding(x + i, codes + i, count, step); });
+}
+
+void bfloat16_encode_vectors(const float* x, int64_t n, int32_t* codes) {
+  const FloatTag df;
+  const IntTag di;
+  const auto largest = hn::Set(df, 0x1.fep127f), lowest = hn::Neg(largest);
+  const auto one = hn::Set(di, 1), below_half = hn::Set(di, 0x7fff), pattern = hn::Set(di, 0xffff);
+  const auto step = [&](const float* from, int32_t* to) HWY_ATTR {
+    const auto loaded = hn::LoadU(df, from);
+    const auto number = hn::IfThenZeroElse(hn::IsNaN(loaded), loaded);
+    const auto bits = hn::BitCast(di, hn::Min(hn::Max(number, lowest), largest));
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), one);
+    const auto rounded = hn::Add(hn::Add(bits, below_half), odd);
+    hn::StoreU(hn::And(hn::ShiftRight<16>(rounded), pattern), di, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(x + i, codes + i); },
+      [&](int64_t i, size_t count) HWY_ATTR { through_padding(x + i, codes + i, count, step); });
+}
+
+void float16_decode_vectors(const int32_t* codes, int64_t n, float* y) {
+  const FloatTag df;
+  const IntTag di;
+  constexpr int kUp = 23 - 10, kSign = 16;
+  const auto magnitude_bits = hn::Set(di, 0x7fff), sign_bit = hn::Set(di, 0x8000);
+  // A half's exponent and mantissa as those of a float are 2^112 too small, for subnormal ones too; the product is
+  // exact. Infinities and NaN get the float's highest exponent.
+  const auto raise = hn::Set(df, 0x1p112f);
+  const auto above_finite = hn::Set(di, 0x7bff), highest = hn::Set(di, 0x7f800000);
+  const auto step = [&](const int32_t* from, float* to) HWY_ATTR {
+    const auto code = hn::LoadU(di, from);
+    const auto magnitude = hn::And(code, magnitude_bits);
+    const auto value = hn::Mul(hn::BitCast(df, hn::ShiftLeft<kUp>(magnitude)), raise);
+    const auto special = hn::IfThenElseZero(hn::Gt(magnitude, above_finite), highest);
+    const auto sign = hn::ShiftLeft<kSign>(hn::And(code, sign_bit));
+    hn::StoreU(hn::BitCast(df, hn::Or(hn::Or(hn::BitCast(di, value), special), sign)), df, to);
+  };
+  for_vectors(
+      n, [&](int64_t i) HWY_ATTR { step(codes + i, y + i); },
+      [&](int64_t i, size_t count) HWY_ATTR { through_padding(codes + i, y + i, count, step); });
 }
 
 /// Few thresholds are all compared, which takes no load that depends on another.
@@ -170,6 +211,8 @@ HWY_EXPORT(linear_encode_vectors);
 HWY_EXPORT(linear_decode_vectors);
 HWY_EXPORT(divide_vectors);
 HWY_EXPORT(small_float_encode_vectors);
+HWY_EXPORT(bfloat16_encode_vectors);
+HWY_EXPORT(float16_decode_vectors);
 HWY_EXPORT(few_thresholds_encode_vectors);
 HWY_EXPORT(threshold_encode_vectors);
 HWY_EXPORT(lookup_decode_vectors);
@@ -188,6 +231,14 @@ void divide_loop(const float* x, float divisor, int64_t n, float* y) {
 
 void small_float_encode_loop(const SmallFloatShape& shape, float scale, const float* x, int64_t n, int32_t* codes) {
   HWY_DYNAMIC_DISPATCH(small_float_encode_vectors)(shape, scale, x, n, codes);
+}
+
+void bfloat16_encode_loop(const float* x, int64_t n, int32_t* codes) {
+  HWY_DYNAMIC_DISPATCH(bfloat16_encode_vectors)(x, n, codes);
+}
+
+void float16_decode_loop(const int32_t* codes, int64_t n, float* y) {
+  HWY_DYNAMIC_DISPATCH(float16_decode_vectors)(codes, n, y);
 }
 
 void threshold_encode_loop(const float* thresholds, int64_t count, const int32_t* code_of, const float* x, int64_t n,

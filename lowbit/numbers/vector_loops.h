@@ -21,14 +21,21 @@ void divide_loop(const float* x, float divisor, int64_t n, float* y);
 
 /// Codes of a small float: sign, exponent and mantissa as one number, exponent 0 for multiples of the smallest step.
 struct SmallFloatShape {
-  int mantissa_bits;    ///< 1 to 3 and more
-  int lowest_exponent;  ///< of the smallest normal value, 2^lowest_exponent
-  int sign_shift;       ///< where the sign bit is
-  float largest;        ///< finite value
+  int mantissa_bits;           ///< 1 to 3 and more
+  int lowest_exponent;         ///< of the smallest normal value, 2^lowest_exponent
+  int sign_shift;              ///< where the sign bit is
+  float largest;               ///< finite value
+  bool negative_zero = false;  ///< what rounds to 0 from below keeps its sign
 };
 /// codes[i] = the small float nearest to float32(x[i] / scale), ties to the even pattern, beyond `largest` saturating;
-/// 0 for NaN and for what rounds to 0 from either side.
+/// 0 for NaN and, unless there is a negative zero, for what rounds to 0 from either side.
 void small_float_encode_loop(const SmallFloatShape& shape, float scale, const float* x, int64_t n, int32_t* codes);
+
+/// codes[i] = the bfloat16 nearest to x[i], ties to even, beyond its largest finite value saturating; 0 for NaN.
+void bfloat16_encode_loop(const float* x, int64_t n, int32_t* codes);
+
+/// y[i] = the value of the IEEE half with the bit pattern of the low 16 bits of codes[i].
+void float16_decode_loop(const int32_t* codes, int64_t n, float* y);
 
 /// index[i] = the number of thresholds below x[i] (thresholds ascending, `count` = 2^k of them, padded with +infinity);
 /// NaN counts as 0. codes[i] = code_of[index[i]].

@@ -173,6 +173,15 @@ TEST(GoldenLevels, EveryHalfPatternEqualsTheCompilersConversion) {
       ASSERT_EQ(encoded("bfloat16", {}, {top})[0], static_cast<int32_t>(code));
     }
   }
+  Random random(3);
+  std::vector<float> values_between(1000);
+  for (float& value : values_between) {
+    const double scaled = std::ldexp(2 * random.uniform() - 1, static_cast<int>(random.below(46)) - 28);
+    value = std::clamp(static_cast<float>(scaled), -65504.0F, 65504.0F);
+  }
+  const std::vector<int32_t> halves = encoded("float16", {}, values_between);
+  for (size_t i = 0; i < halves.size(); ++i)
+    ASSERT_EQ(halves[i], std::bit_cast<uint16_t>(static_cast<_Float16>(values_between[i]))) << values_between[i];
   EXPECT_EQ(encoded("float16", {}, {1e6f, -INFINITY, NAN}), (std::vector<int32_t>{0x7bff, 0xfbff, 0}));
 }
 
