@@ -20,6 +20,7 @@ function(lowbit_room name)
   if(sources)
     add_library(lowbit_${name} STATIC ${sources})
     target_link_libraries(lowbit_${name} PRIVATE ${ROOM_LINK})
+    lowbit_precompile(lowbit_${name})
   else()
     set(scope INTERFACE) # a room of headers only
     add_library(lowbit_${name} INTERFACE)

@@ -7,23 +7,9 @@
 
 #include "lowbit/base/checked.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/onnx_types.h"
 
 namespace lowbit {
-namespace {
-
-/// Indexed by the number in TensorProto.DataType. Complex numbers (14, 15) and float8e8m0 (24) and float4 (23) have no
-/// type here.
-constexpr std::array kOnnxTypes = {
-    DType::undefined,      DType::float32,  DType::uint8,        DType::int8,           DType::uint16,
-    DType::int16,          DType::int32,    DType::int64,        DType::string,         DType::bool_,
-    DType::float16,        DType::float64,  DType::uint32,       DType::uint64,         DType::undefined,
-    DType::undefined,      DType::bfloat16, DType::float8e4m3fn, DType::float8e4m3fnuz, DType::float8e5m2,
-    DType::float8e5m2fnuz, DType::uint4,    DType::int4,         DType::undefined,      DType::undefined,
-    DType::uint2,          DType::int2,
-};
-
-}  // namespace
-
 void node_error(const Node& node, const std::string& message) {
   throw Error(ErrorCode::bad_file, message, fmt::format("node '{}' ({})", printable(node.name), printable(node.op)));
 }
@@ -47,13 +33,10 @@ Tensor make_output(const Node& node, DType type, Dims dims) {
 }
 
 DType dtype_from_onnx(const Node& node, int64_t code) {
-  const DType type = code > 0 && code < static_cast<int64_t>(kOnnxTypes.size()) ? kOnnxTypes[static_cast<size_t>(code)]
-                                                                                : DType::undefined;
-  if (type == DType::undefined) node_error(node, fmt::format("the ONNX data type {} is not supported", code));
-  return type;
+  const std::optional<DType> type = dtype_of_onnx(code);
+  if (!type) node_error(node, fmt::format("the ONNX data type {} is not supported", code));
+  return *type;
 }
-
-int64_t dtype_to_onnx(DType type) { return std::find(kOnnxTypes.begin(), kOnnxTypes.end(), type) - kOnnxTypes.begin(); }
 
 Tensor widened(const Tensor& tensor) {
   return tensor.dtype() == DType::float16 || tensor.dtype() == DType::bfloat16 ? to_float32(tensor) : tensor;

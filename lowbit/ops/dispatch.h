@@ -25,8 +25,6 @@ inline constexpr int64_t kMaxOutputBytes = int64_t{16} << 30;
 /// The element type of an ONNX data type number (TensorProto.DataType), as the attributes `to` and `dtype` carry it.
 /// Throws Error{bad_file} for an unknown number.
 DType dtype_from_onnx(const Node& node, int64_t code);
-/// The inverse; 0 for undefined.
-int64_t dtype_to_onnx(DType type);
 
 /// float16 and bfloat16 become float32; everything else is returned as it is (sharing the bytes).
 Tensor widened(const Tensor& tensor);

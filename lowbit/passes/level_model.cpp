@@ -5,6 +5,8 @@
 #include <cmath>
 #include <map>
 
+#include "lowbit/numbers/element_groups.h"
+
 namespace lowbit {
 namespace {
 
@@ -80,14 +82,6 @@ int64_t LevelModel::bytes() const {
   const int64_t factors = (scale_at >= 0) + (deviation_at >= 0) + (mean_at >= 0);
   const int64_t row_bytes = rows.size() > 1 ? groups * (rows.size() > 256 ? 4 : 1) : 0;
   return static_cast<int64_t>(units.size()) * (units_are_float32 ? 4 : 8) + factors * 4 * groups + row_bytes;
-}
-
-std::vector<int32_t> group_of_elements(const Granularity& granularity, const Dims& dims) {
-  std::vector<int32_t> groups(static_cast<size_t>(element_count(dims)));
-  for_each_group(granularity, dims, [&](int64_t group, std::span<const Run> runs) {
-    for (const Run& run : runs) std::fill_n(groups.begin() + run.begin, run.count, static_cast<int32_t>(group));
-  });
-  return groups;
 }
 
 std::optional<LevelModel> level_model(const Quantization& quantization, const Dims& dims,

@@ -4,11 +4,9 @@
 #include <cstdint>
 
 #include "lowbit/core/quantization.h"
+#include "lowbit/core/weights.h"
 
 namespace lowbit {
-
-/// uint8, int8, uint16, int16 or int32.
-DType code_dtype(const Quantization& quantization);
 
 /// Per-tensor linear activations in the executor's storage type; x float32. clipped (may be null) is increased by the
 /// number of values that lay outside the range.

@@ -9,18 +9,10 @@
 #include "lowbit/base/text.h"
 #include "lowbit/core/weights.h"
 #include "lowbit/kernels/gemm_i16.h"
+#include "lowbit/numbers/element_groups.h"
 
 namespace lowbit {
 namespace {
-
-/// Group of each element of a tensor.
-std::vector<int32_t> group_of_elements(const Granularity& granularity, const Dims& dims) {
-  std::vector<int32_t> groups(static_cast<size_t>(element_count(dims)));
-  for_each_group(granularity, dims, [&](int64_t group, std::span<const Run> runs) {
-    for (const Run& run : runs) std::fill_n(groups.begin() + run.begin, run.count, static_cast<int32_t>(group));
-  });
-  return groups;
-}
 
 /// Element offsets of a tensor in the order of the permuted axes.
 std::vector<int64_t> permuted_offsets(const Dims& dims, const std::vector<int64_t>& perm) {

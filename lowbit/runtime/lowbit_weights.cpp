@@ -6,6 +6,7 @@
 
 #include "lowbit/core/graph.h"
 #include "lowbit/core/weights.h"
+#include "lowbit/numbers/element_groups.h"
 
 namespace lowbit {
 namespace {
@@ -53,10 +54,7 @@ std::optional<LevelMatrix> level_matrix(const Value& value, std::string& why) {
   LevelMatrix matrix;
   matrix.k = weight.dims().back();
   matrix.rows = weight.count() / matrix.k;
-  std::vector<int32_t> groups(static_cast<size_t>(weight.count()));
-  for_each_group(quantization.granularity, weight.dims(), [&](int64_t group, std::span<const Run> runs) {
-    for (const Run& run : runs) std::fill_n(groups.begin() + run.begin, run.count, static_cast<int32_t>(group));
-  });
+  const std::vector<int32_t> groups = group_of_elements(quantization.granularity, weight.dims());
   matrix.group = scale_run(groups, matrix.rows, matrix.k);
   if (matrix.group == 0) return why = "scales change inside a row at no multiple of 32", std::nullopt;
   const Tensor codes = weight_codes(value).cast(DType::int32);

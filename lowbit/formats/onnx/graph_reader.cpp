@@ -1,4 +1,5 @@
 #include "lowbit/formats/onnx/graph_reader.h"
+#include "lowbit/core/onnx_types.h"
 
 #include <algorithm>
 
@@ -7,7 +8,6 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/formats/onnx/attributes.h"
-#include "lowbit/formats/onnx/types.h"
 #include "lowbit/formats/onnx/upgrade.h"
 #include "lowbit/ops/infer_shapes.h"
 
@@ -29,7 +29,7 @@ DeclaredType declared_type(const onnx::ValueInfoProto& info) {
   DeclaredType type;
   if (!info.type().has_tensor_type()) return type;  // sequences, maps and optionals have no type of ours
   const auto& tensor = info.type().tensor_type();
-  type.dtype = dtype_from_onnx(tensor.elem_type()).value_or(DType::undefined);
+  type.dtype = dtype_of_onnx(tensor.elem_type()).value_or(DType::undefined);
   if (!tensor.has_shape()) return type;
   type.shape.emplace();
   for (const auto& dim : tensor.shape().dim()) {

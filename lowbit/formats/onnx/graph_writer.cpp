@@ -1,4 +1,5 @@
 #include "lowbit/formats/onnx/graph_writer.h"
+#include "lowbit/core/onnx_types.h"
 
 #include <algorithm>
 

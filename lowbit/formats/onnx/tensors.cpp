@@ -1,4 +1,5 @@
 #include "lowbit/formats/onnx/tensors.h"
+#include "lowbit/core/onnx_types.h"
 
 #include <algorithm>
 #include <cstring>
@@ -13,7 +14,6 @@
 #include "lowbit/base/text.h"
 #include "lowbit/formats/nonfinite.h"
 #include "lowbit/formats/onnx/slim.h"
-#include "lowbit/formats/onnx/types.h"
 
 namespace lowbit::onnx_format {
 namespace {
@@ -35,7 +35,7 @@ Dims dims_of(const google::protobuf::RepeatedField<int64_t>& proto, const std::s
 }
 
 DType type_of(int32_t number, const std::string& what) {
-  const auto type = dtype_from_onnx(number);
+  const auto type = dtype_of_onnx(number);
   if (type) return *type;
   if (number >= 14 && number <= 24)
     throw Error(ErrorCode::unsupported,
