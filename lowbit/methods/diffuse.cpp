@@ -9,6 +9,7 @@
 #include "lowbit/methods/layer_matrix.h"
 #include "lowbit/methods/methods.h"
 #include "lowbit/methods/weight_grid.h"
+#include "lowbit/numbers/element_groups.h"
 
 namespace lowbit {
 namespace {

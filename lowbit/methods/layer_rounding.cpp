@@ -10,6 +10,7 @@
 #include "lowbit/methods/annotate.h"
 #include "lowbit/methods/mean_shift.h"
 #include "lowbit/methods/sample_weights.h"
+#include "lowbit/numbers/element_groups.h"
 
 namespace lowbit {
 

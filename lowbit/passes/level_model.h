@@ -29,9 +29,6 @@ struct LevelModel {
   int64_t bytes() const;
 };
 
-/// The group of each element of a tensor.
-std::vector<int32_t> group_of_elements(const Granularity& granularity, const Dims& dims);
-
 /// Finds the smaller model that gives exactly `values` (the decoded codes). Nothing if a code has more than 16 bits.
 std::optional<LevelModel> level_model(const Quantization& quantization, const Dims& dims,
                                       std::span<const int32_t> codes, std::span<const float> values);
