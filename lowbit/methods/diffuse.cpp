@@ -38,6 +38,7 @@ void round_layer(Graph& graph, Node& node, const MethodContext& context) {
   const auto matrix = layer_matrix(node, weight.dims());
   if (!matrix) return;
   const Quantization quantization = *graph.value(node.inputs[1]).quantization;
+  if (!has_levels_of_elements(quantization)) return;  // the nearest vectors stay
   const WeightGrid grid(quantization, quantization.params);
   const std::vector<int32_t> group_of = group_of_elements(quantization.granularity, weight.dims());
   Tensor rounded = weight;

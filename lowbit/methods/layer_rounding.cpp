@@ -297,6 +297,12 @@ void round_layer(const LayerWalk& walk, Graph& graph, const GraphIndex& index, s
   const Dims dims = graph.constant(node.inputs[1])->dims();
   const auto matrix = layer_matrix(node, dims);
   if (!matrix || graph.constant(node.inputs[0])) return;
+  const Quantization& quantization = *graph.value(node.inputs[1]).quantization;
+  if (!has_levels_of_elements(quantization)) {
+    context.note(fmt::format("{}: {} keeps its nearest vectors: {} has no levels of single weights", name,
+                             printable(node.name, 80), to_string(quantization.format)));
+    return;
+  }
   // A constant error of a MatMul can be taken up by the Add behind it.
   bool has_bias = can_shift(graph, index, n);
   for (const Graph::Use& use : index.readers(node.output()))

@@ -11,6 +11,10 @@
 
 namespace lowbit {
 
+/// False for vector codebooks, which choose for several elements at once: no element has levels of its own.
+inline bool has_levels_of_elements(const Quantization& quantization) { return quantization.format.vector_size == 1; }
+
+/// Needs levels of elements.
 class WeightGrid {
  public:
   /// The parameters may be others than the annotation's, of the same number.

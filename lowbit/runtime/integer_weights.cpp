@@ -22,7 +22,7 @@ struct Multiples {
 /// Systems with one factor: level(scale, rest, code) = scale * level(1, rest, code).
 std::optional<Multiples> find_multiples(const NumberFormat& format, const float* params, size_t count) {
   const CodeRange codes = format.system->codes(format);
-  if (codes.count() > kMostLevels || count == 0 || format.standardized) return std::nullopt;
+  if (codes.count() > kMostLevels || count == 0 || format.standardized || format.vector_size > 1) return std::nullopt;
   std::vector<float> unit_params(params, params + count);
   unit_params[0] = 1;
   std::vector<double> levels;

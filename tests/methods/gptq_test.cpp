@@ -159,6 +159,20 @@ TEST(Gptq, WritesLevelsOfItsOwnParameters) {
   }
 }
 
+TEST(Gptq, LeavesNearestVectorsAndCorrectsTheirMeans) {
+  for (const char* method : {"gptq", "learned-rounding", "diffuse"}) {
+    Network plain("vq-2x16", Granularity::Kind::tensor), n("vq-2x16", Granularity::Kind::tensor);
+    const auto notes = apply_method(method, n.b.graph, n.float_graph, n.data);
+    for (size_t v = 0; v < n.b.graph.values.size(); ++v)
+      if (n.b.graph.values[v].constant && n.b.graph.values[v].quantization) {
+        EXPECT_TRUE(identical(*n.b.graph.values[v].constant, *plain.b.graph.values[v].constant)) << method;
+      }
+    if (std::string(method) == "diffuse") continue;
+    EXPECT_FALSE(notes.empty()) << method;
+    EXPECT_LT(n.error(), plain.error()) << method;
+  }
+}
+
 TEST(Gptq, DoesNotDependOnTheThreads) {
   Network one("int3"), three("int3");
   apply_method("gptq", one.b.graph, one.float_graph, one.data, 1);
