@@ -81,6 +81,17 @@ TEST(NumberSystems, EveryOneRunsAsWeightsBehindIntegerAndFloatInputs) {
       }
 }
 
+TEST(NumberSystems, VectorCodebooksRunInFloat) {
+  for (const char* name : {"vq-2x16", "vq-4x8"})
+    for (float input_scale : {0.0f, 0.01f}) {
+      const Layer layer = gemm_layer(name, "tensor", input_scale);
+      Tensor x = random_tensor({2, 12}, 9);
+      const Ran ran = run(layer.b.graph, x);
+      if (input_scale > 0) x = fake_quantize(*layer.b.graph.value(layer.x).quantization, x);
+      expect_near(ran.y, run(decoded_graph(layer.b.graph), x).y, 2e-6);
+    }
+}
+
 TEST(NumberSystems, PowersOfTwoNeedNoMultiplication) {
   for (const char* name : {"ternary", "binary", "log2", "log3", "log4", "log5", "pot2-4", "fp4-e2m1"}) {
     const Ran ran = run(gemm_layer(name, "channel", 0.01f).b.graph, random_tensor({2, 12}, 9));
