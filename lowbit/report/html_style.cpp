@@ -13,7 +13,7 @@ std::string_view style() {
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 76rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-header p { margin: 0; color: var(--soft); font-size: .875rem; }
+header p { overflow-wrap: anywhere; margin: 0; color: var(--soft); font-size: .875rem; }
 h1 { margin: .25rem 0 1rem; font-size: 1.75rem; line-height: 1.2; overflow-wrap: anywhere; }
 h2 { margin: 2.75rem 0 .5rem; font-size: 1.2rem; }
 h2 + p { margin: 0 0 1rem; color: var(--soft); max-width: 46rem; }

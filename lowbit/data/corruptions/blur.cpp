@@ -99,7 +99,8 @@ Picture<float> smooth_field(int64_t width, int64_t height, double sigma, Random&
 
 void gaussian_blur(Picture<float>& picture, int strength, Random&) {
   constexpr double kSigma[] = {1, 2, 3, 4, 6};
-  smooth(picture, length_factor(picture) * kSigma[strength - 1]);
+  // Below half a pixel nothing would happen: small pictures start from 0.4.
+  smooth(picture, std::max(0.3 + 0.1 * strength, length_factor(picture) * kSigma[strength - 1]));
 }
 
 void defocus_blur(Picture<float>& picture, int strength, Random&) {

@@ -32,7 +32,8 @@ void pixelate(Picture<float>& picture, int strength, Random&) {
   for (int64_t y = 0; y < picture.height; ++y)
     for (int64_t x = 0; x < picture.width; ++x)
       for (int64_t c = 0; c < picture.channels; ++c, ++i) {
-        const int64_t from = y * small.height / picture.height * small.width + x * small.width / picture.width;
+        const int64_t from = (2 * y + 1) * small.height / (2 * picture.height) * small.width +
+                             (2 * x + 1) * small.width / (2 * picture.width);
         picture.values[i] = small.values[static_cast<size_t>(from * small.channels + c)];
       }
 }
