@@ -4,8 +4,10 @@
 #include "cli/data_flags.h"
 #include "cli/output.h"
 #include "cli/repair_command.h"
+#include "lowbit/api/attribution.h"
 #include "lowbit/api/compare.h"
 #include "lowbit/api/quantize.h"
+#include "lowbit/base/text.h"
 #include "lowbit/report/json_report.h"
 #include "lowbit/report/text_diagnosis.h"
 #include "lowbit/report/text_report.h"
@@ -13,7 +15,19 @@
 namespace lowbit::cli {
 namespace {
 
+constexpr int64_t kAttributionSamples = 32;
 constexpr int64_t kCalibrationSamples = 256;  // enough to know a mean and a deviation
+
+std::string attribution_text(const AttributionAgreement& maps) {
+  const auto interval = [](const Metric& metric) {
+    return fmt::format("{:.3f} ({:.3f} .. {:.3f})", metric.value, metric.ci95.low, metric.ci95.high);
+  };
+  return fmt::format(
+      "\nWhat the decisions rest on ({}, {} samples, {} cells each): rank correlation {}, cosine {}, the same most "
+      "important cells {}; least alike: {} ({:.3f})\n",
+      maps.method, maps.samples, maps.cells, interval(maps.rank_correlation), interval(maps.cosine),
+      metric_text("agreement", maps.top_overlap), printable(maps.least_alike, 100), maps.least_correlation);
+}
 
 std::string comparison_text(const Comparison& comparison) {
   const Diagnosis& diagnosis = comparison.diagnosis;
@@ -46,7 +60,13 @@ int run_compare(const Arguments& rest) {
       .add_option("--calibration", calibration_path,
                   "Data that LOWBIT was calibrated on: tells whether those of --data are like them")
       ->type_name("DATA");
+  std::string attribution;
+  line.app()
+      .add_option("--attribution", attribution,
+                  "Also compare what the decisions rest on, on up to 32 samples: occlusion or gradients")
+      ->type_name("METHOD");
   if (!line.parse(rest)) return 0;
+  if (!attribution.empty()) parse_attribution(attribution);
   set_subject(float_path);
   const Model float_model = open_model(float_path);
   set_subject(low_bit_path);
@@ -70,15 +90,24 @@ int run_compare(const Arguments& rest) {
     if (!calibration_path.empty()) options.calibration = &calibration;
     comparison = compare_models(float_model, low_bit, *data, threads, options);
   }
+  std::optional<AttributionAgreement> maps;
+  if (!attribution.empty()) {
+    ProgressBar bar(line.quiet, static_cast<double>(std::min(kAttributionSamples, data->size())), "samples");
+    maps = compare_attributions(float_model, low_bit, *data, threads, parse_attribution(attribution),
+                                kAttributionSamples, [&](double share) { bar.update("attribution", share); });
+  }
   DataFlags repair_data = flags;
   if (!calibration_path.empty()) repair_data.data = calibration_path, repair_data.slice.clear();
   add_commands(arguments_for(float_path, low_bit_path, low_bit.graph, repair_data), comparison.diagnosis);
   if (line.json) {
-    print(json_text(comparison_json(comparison)));
+    Json json = comparison_json(comparison);
+    if (maps) json["attribution"] = to_json(*maps);
+    print(json_text(json));
     return 0;
   }
   if (!line.quiet) note(fmt::format("{} samples of {}", comparison.samples, data->describe()));
   print(comparison_text(comparison));
+  if (maps) print(attribution_text(*maps));
   return 0;
 }
 

@@ -5,8 +5,10 @@
 #include "cli/output_file.h"
 #include "cli/quantize_options.h"
 #include "cli/repair_command.h"
+#include "cli/shifted_flags.h"
 #include "lowbit/api/compare.h"
 #include "lowbit/api/container.h"
+#include "lowbit/api/examples.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"
 #include "lowbit/api/report_data.h"
@@ -16,11 +18,13 @@
 #include "lowbit/methods/defaults.h"
 #include "lowbit/report/html_report.h"
 #include "lowbit/report/json_report.h"
+#include "lowbit/report/shifted_report.h"
 #include "lowbit/report/text_report.h"
 
 namespace lowbit::cli {
 namespace {
 
+constexpr size_t kMostExamples = 12;
 constexpr int64_t kReportSamples = 32;  // for the error per layer in the report: enough for a tenth of a decibel
 
 /// Everything that is known at the end, for the text, the JSON and the page alike.
@@ -31,6 +35,8 @@ struct Outcome {
   std::string data_description;
   std::vector<ModelEvaluation> evaluations;  ///< float, low-bit; empty without --eval-data
   Comparison comparison;                     ///< only for the report
+  Disagreements disagreements;               ///< only for the report
+  std::vector<ShiftedEvaluation> shifted;    ///< with --corruptions
 };
 
 void print_plan(const CommandLine& line, const Model& model, const Coverage& plan,
@@ -73,6 +79,11 @@ void evaluate_both(const QuantizeOptions& options, const CommandLine& line, cons
   const EvaluateRun other = evaluate_model(low_bit, outcome.output, data, threads, &reference,
                                            [&](double share) { bar.update("evaluate low-bit", share); });
   outcome.evaluations = {reference.evaluation, other.evaluation};
+  if (!options.report.empty())
+    outcome.disagreements = find_disagreements(model, reference, low_bit, other, data, threads, kMostExamples);
+  if (options.shifted.given())
+    outcome.shifted = run_shifted(options.shifted, {{options.model, &model}, {outcome.output, &low_bit}},
+                                  eval_flags(options), threads, line.quiet);
 }
 
 void measure_layers(const QuantizeOptions& options, const CommandLine& line, const Model& model, ThreadPool& threads,
@@ -103,6 +114,8 @@ void write_report(const QuantizeOptions& options, const Arguments& rest, const O
     report.float_evaluation = outcome.evaluations[0];
     report.low_bit_evaluation = outcome.evaluations[1];
   }
+  report.disagreements = outcome.disagreements;
+  report.shifted = outcome.shifted;
   report.coverage = outcome.result.coverage;
   report.layer_errors = outcome.comparison.layers;
   report.diagnosis = outcome.comparison.diagnosis;
@@ -129,6 +142,7 @@ Json to_json(const Outcome& outcome) {
                {"notes", outcome.result.notes},
                {"recipe", to_toml(outcome.result.recipe)}};
   if (!models.empty()) json["models"] = std::move(models);
+  for (const ShiftedEvaluation& evaluation : outcome.shifted) json["corruptions"].push_back(to_json(evaluation));
   return json;
 }
 
@@ -146,6 +160,7 @@ std::string summary_text(const Outcome& outcome) {
                                          : std::string("weights only, without data,"),
                       milliseconds_text(1000 * result.seconds), bytes_text(peak_memory_bytes()));
   if (!outcome.evaluations.empty()) text += "\n" + evaluations_text(outcome.evaluations);
+  for (const ShiftedEvaluation& evaluation : outcome.shifted) text += "\n" + shifted_text(evaluation);
   return text;
 }
 

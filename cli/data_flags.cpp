@@ -52,12 +52,14 @@ auto about_data(const std::string& name, Task task) {
 }  // namespace
 
 std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags& flags,
-                                       std::optional<uint64_t> shuffle_seed) {
+                                       std::optional<uint64_t> shuffle_seed,
+                                       std::optional<CorruptionChoice> corruption) {
   DataOptions options;
   options.labels = flags.labels;
   options.classes = flags.classes;
   options.limit = flags.limit;
   options.shuffle_seed = shuffle_seed;
+  options.corruption = corruption;
   if (!flags.slice.empty()) options.slice = parse_slice(flags.slice);
   const bool arrays = flags.data.ends_with(".npy") || flags.data.ends_with(".npz");
   const std::string preprocess = preprocess_for(model, flags);

@@ -25,7 +25,8 @@ void add_data_options(CLI::App& app, DataFlags& flags, const char* help, bool re
 /// Opens the data for a model. Without --preprocess, what the model carries (a container) or a file MODEL.preprocess
 /// beside it is used for pictures.
 std::unique_ptr<DataSet> open_data_for(const std::string& model, const DataFlags& flags,
-                                       std::optional<uint64_t> shuffle_seed = std::nullopt);
+                                       std::optional<uint64_t> shuffle_seed = std::nullopt,
+                                       std::optional<CorruptionChoice> corruption = std::nullopt);
 
 /// Throws Error{bad_file} that names the data if the model cannot take them: tells at once, before anything is
 /// computed.

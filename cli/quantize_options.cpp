@@ -73,6 +73,7 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
   app.add_option("--eval-limit", options.eval_limit, "Use the first N samples of --eval-data only")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
+  add_shifted_options(app, options.shifted);
   app.add_option("--report", options.report, "Write a report of what happened")->type_name("FILE.html");
   app.add_flag("--simulate", options.simulate,
                "Write float weights that hold the quantized values (a file as large as before)");
@@ -90,6 +91,9 @@ void check_options(const QuantizeOptions& options) {
   refuse_later("--max-drop", options.max_drop);
   refuse_later("--max-size", options.max_size);
   refuse_later("--max-latency", options.max_latency);
+  check_shifted(options.shifted, 2);
+  if (options.shifted.given() && options.eval_data.empty())
+    refuse("--corruptions damages evaluation data (give --eval-data)");
   if (options.data.given()) return;
   if (options.activations && *options.activations != "none" && !options.activations->starts_with("dynamic"))
     refuse("--activations needs calibration data (give --data, --activations none or dynamic:uint8)");

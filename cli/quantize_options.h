@@ -7,6 +7,7 @@
 
 #include "cli/command_line.h"
 #include "cli/data_flags.h"
+#include "cli/shifted_flags.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"
 
@@ -26,6 +27,7 @@ struct QuantizeOptions {
   std::optional<std::string> max_drop, max_size, max_latency;  ///< of the automatic mode, which this version lacks
   bool dry_run = false, allow_nonfinite = false, simulate = false;
   std::optional<int64_t> opset;
+  ShiftedFlags shifted;
 };
 
 void add_quantize_options(CommandLine& line, QuantizeOptions& options);

@@ -1,4 +1,6 @@
 #include "lowbit/api/catalogue.h"
+#include "lowbit/analysis/rule.h"
+#include "lowbit/data/corruptions/corruption.h"
 #include "lowbit/kernels/qeltwise.h"
 #include "lowbit/kernels/qlayer.h"
 #include "lowbit/kernels/qpool.h"
@@ -92,13 +94,25 @@ void list_kernels(Catalogue& catalogue) {
            "sums, products, tables, conversions, transposition");
 }
 
+void list_rules(Catalogue& catalogue) {
+  catalogue.headings = {"name", "looks for", "speaks when"};
+  for (const Rule* rule : rule_table())
+    catalogue.rows.push_back({std::string(rule->name), std::string(rule->summary), std::string(rule->threshold)});
+}
+
+void list_corruptions(Catalogue& catalogue) {
+  catalogue.headings = {"name", "of", "summary"};
+  for (const Corruption& kind : corruption_table())
+    catalogue.rows.push_back({std::string(kind.name), kind.picture ? "pictures" : "arrays", std::string(kind.summary)});
+}
+
 struct Topic {
   const char* name;
   void (*list)(Catalogue& catalogue);
 };
 constexpr Topic kTopics[] = {
-    {"ops", list_ops},         {"methods", list_methods}, {"numbers", list_numbers},
-    {"formats", list_formats}, {"kernels", list_kernels},
+    {"ops", list_ops},         {"methods", list_methods}, {"numbers", list_numbers},         {"formats", list_formats},
+    {"kernels", list_kernels}, {"rules", list_rules},     {"corruptions", list_corruptions},
 };
 
 }  // namespace

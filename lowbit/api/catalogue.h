@@ -13,7 +13,7 @@ struct Catalogue {
   std::vector<std::vector<std::string>> rows;
 };
 
-/// "ops", "methods", "numbers", "formats", "kernels".
+/// "ops", "methods", "numbers", "formats", "kernels", "rules", "corruptions".
 const std::vector<std::string>& catalogue_topics();
 /// Throws Error{bad_argument} with the nearest topics.
 Catalogue read_catalogue(const std::string& topic);

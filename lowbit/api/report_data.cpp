@@ -11,7 +11,21 @@ namespace lowbit {
 namespace {
 
 constexpr int kBins = 64;
+constexpr int64_t kMostLevelsDrawn = 32;
 constexpr int64_t kMostCodesWalked = 256;  // beyond, the ends of the code range are taken; those systems are monotone
+
+/// The levels of the first group, ascending, if they are few enough to be seen.
+std::vector<float> few_levels(const Quantization& quantization) {
+  const NumberFormat& format = quantization.format;
+  const CodeRange codes = quantization.codes();
+  const auto stride = static_cast<size_t>(format.system->param_count(format));
+  if (format.vector_size > 1 || codes.count() > kMostLevelsDrawn || quantization.params.size() < stride) return {};
+  std::vector<float> levels;
+  for (int32_t code = codes.min; code <= codes.max; ++code)
+    levels.push_back(format.system->level(format, quantization.params.data(), code));
+  std::sort(levels.begin(), levels.end());
+  return levels;
+}
 
 Distribution describe(const Value& value, const char* kind) {
   Distribution result;
@@ -21,26 +35,60 @@ Distribution describe(const Value& value, const char* kind) {
   const Interval range = representable_range(*value.quantization);
   result.grid_low = range.low;
   result.grid_high = range.high;
+  result.levels = few_levels(*value.quantization);
   return result;
+}
+
+/// Where groups have parameters of their own, values are shown in units of the largest level of their group, so that
+/// one set of levels fits all.
+void in_group_units(const Quantization& quantization, Tensor& x, Distribution& result) {
+  const NumberFormat& format = quantization.format;
+  const CodeRange codes = quantization.codes();
+  const auto stride = static_cast<size_t>(format.system->param_count(format));
+  if (group_count(quantization.granularity, x.dims()) < 2 || stride == 0) return;
+  const auto reach_of = [&](int64_t group) {
+    double reach = 0;
+    for (int32_t code = codes.min; code <= codes.max; ++code)
+      reach =
+          std::max<double>(reach, std::abs(format.system->level(
+                                      format, quantization.params.data() + stride * static_cast<size_t>(group), code)));
+    return reach;
+  };
+  Tensor scaled = Tensor::from<float>(x.dims(), x.values<float>());
+  float* values = scaled.mutable_data<float>();
+  for_each_group(quantization.granularity, x.dims(), [&](int64_t group, std::span<const Run> runs) {
+    const double reach = reach_of(group);
+    for (const Run& run : runs)
+      for (int64_t i = run.begin; i < run.begin + run.count; ++i)
+        values[i] = reach > 0 ? static_cast<float>(values[i] / reach) : 0.0f;
+  });
+  const double first = reach_of(0);
+  if (!(first > 0)) return;
+  for (float& level : result.levels) level = static_cast<float>(level / first);
+  result.grid_low = result.levels.front();
+  result.grid_high = result.levels.back();
+  result.unit = "of the largest level of each group";
+  x = std::move(scaled);
 }
 
 Distribution describe_weights(const Value& value) {
   Distribution result = describe(value, "weights");
-  const Tensor x = to_float32(unrounded_values(value));
+  Tensor x = to_float32(unrounded_values(value));
+  const Interval kept = unclipped_range(*value.quantization);
+  int64_t clipped = 0;
+  for (const float v : x.values<float>()) clipped += v < kept.low || v > kept.high;
+  result.clipped_share = static_cast<double>(clipped) / static_cast<double>(x.count());
+  if (!result.levels.empty()) in_group_units(*value.quantization, x, result);
   const auto values = x.values<float>();
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   result.low = *low;
   result.high = *high;
   if (!(result.high > result.low)) return result;
   result.counts.assign(kBins, 0);
-  const Interval kept = unclipped_range(*value.quantization);
-  int64_t clipped = 0;
   for (const float v : values) {
     const double place = (v - result.low) / (result.high - result.low) * kBins;
     ++result.counts[static_cast<size_t>(std::clamp(place, 0.0, kBins - 1.0))];
-    clipped += v < kept.low || v > kept.high;
   }
-  result.clipped_share = static_cast<double>(clipped) / static_cast<double>(values.size());
   return result;
 }
 

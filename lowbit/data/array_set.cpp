@@ -48,6 +48,7 @@ class ArraySet : public DataSet {
   ArraySet(Arrays arrays, const std::string& path, const DataOptions& options)
       : path_(path),
         check_finite_(!options.allow_nonfinite),
+        corruption_(options.corruption),
         labels_(find_labels(arrays, path, options)),
         arrays_(std::move(arrays)),
         order_(common_rows(arrays_, path), options, path) {
@@ -87,11 +88,16 @@ class ArraySet : public DataSet {
       const auto row_of = [this, begin](int64_t i) { return order_[begin + i]; };
       check_finite(part, name, row_of, path_);
     }
+    if (corruption_ && is_float(part.dtype())) {
+      part = to_float32(part);
+      for (int64_t i = 0; i < count; ++i) corrupt(*corruption_, static_cast<uint64_t>(order_[begin + i]), part, i);
+    }
     return part;
   }
 
   std::string path_;
   bool check_finite_;
+  std::optional<CorruptionChoice> corruption_;
   LabelArray labels_;
   Arrays arrays_;
   SampleOrder order_;

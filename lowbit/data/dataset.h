@@ -10,6 +10,7 @@
 
 #include "lowbit/base/threads.h"
 #include "lowbit/core/tensor.h"
+#include "lowbit/data/corruptions/corruption.h"
 #include "lowbit/data/preprocess.h"
 
 namespace lowbit {
@@ -39,7 +40,8 @@ struct DataOptions {
   std::optional<Slice> slice;    ///< of the natural order: by name (archives and folders), by row (arrays)
   /// A seeded permutation of the slice (used to choose calibration samples).
   std::optional<uint64_t> shuffle_seed;
-  bool allow_nonfinite = false;  ///< else NaN or infinity in an array is an error
+  std::optional<CorruptionChoice> corruption;  ///< every sample is damaged so; integer arrays stay as they are
+  bool allow_nonfinite = false;                ///< else NaN or infinity in an array is an error
 };
 
 class DataSet {
@@ -52,6 +54,8 @@ class DataSet {
   /// differ in size after preprocessing, or for NaN and infinity; Error{bad_argument} for samples that do not exist.
   virtual Batch read(int64_t begin, int64_t count, ThreadPool* threads = nullptr) const = 0;
   virtual bool has_labels() const = 0;
+  /// True if the samples are decoded pictures, false for arrays.
+  virtual bool has_pictures() const { return false; }
   /// True if the user named the labels (--labels, --classes, an array `labels`); false if they are guessed from folder
   /// names.
   virtual bool labels_are_given() const { return true; }

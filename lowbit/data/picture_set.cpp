@@ -16,6 +16,7 @@ class PictureSet : public DataSet {
       : files_(std::move(files)),
         path_(path),
         preprocess_(options.preprocess.value_or(Preprocess{})),
+        corruption_(options.corruption),
         order_(static_cast<int64_t>(files_.names().size()), options, path),
         labels_are_given_(!options.labels.empty() || !options.classes.empty()) {
     const std::optional<ClassList> list = find_class_list(path, options.classes);
@@ -31,6 +32,7 @@ class PictureSet : public DataSet {
 
   int64_t size() const override { return order_.size(); }
   bool has_labels() const override { return !labels_.empty(); }
+  bool has_pictures() const override { return true; }
   bool labels_are_given() const override { return labels_are_given_; }
   const std::vector<std::string>& class_names() const override { return names_; }
   std::string sample_name(int64_t index) const override {
@@ -73,7 +75,10 @@ class PictureSet : public DataSet {
     const Image image = decode_image(content.bytes, name);
     files_.release(content);
     try {
-      return apply_preprocess(preprocess_, image);
+      if (!corruption_) return apply_preprocess(preprocess_, image);
+      return apply_preprocess(preprocess_, image, [&](Picture<uint8_t>& picture) {
+        corrupt(*corruption_, static_cast<uint64_t>(row), picture);
+      });
     } catch (const Error& error) {
       throw Error(error.code(), error.message(), name);
     }
@@ -90,6 +95,7 @@ class PictureSet : public DataSet {
   PictureFiles files_;
   std::string path_;
   Preprocess preprocess_;
+  std::optional<CorruptionChoice> corruption_;
   SampleOrder order_;
   bool labels_are_given_;
   LabelArray labels_;

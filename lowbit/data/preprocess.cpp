@@ -239,7 +239,8 @@ std::string to_string(const Preprocess& preprocess) {
   return join(pairs, ",");
 }
 
-Tensor apply_preprocess(const Preprocess& preprocess, const Image& image) {
+Tensor apply_preprocess(const Preprocess& preprocess, const Image& image,
+                        const std::function<void(Picture<uint8_t>&)>& edit) {
   Picture<uint8_t> pixels{image.width, image.height, image.channels, image.pixels};
   std::optional<Picture<float>> values;  // from the first arithmetic step on
   bool channels_first = false, colored = false;
@@ -247,6 +248,7 @@ Tensor apply_preprocess(const Preprocess& preprocess, const Image& image) {
   if (!colored) pixels = to_color(std::move(pixels), Color::rgb);
   for (const Preprocess::Step& step : preprocess.steps) {
     if (step.kind == Kind::range || step.kind == Kind::mean || step.kind == Kind::std) {
+      if (!values && edit) edit(pixels);
       if (!values) values = to_float(pixels);
       apply_arithmetic(step, *values);
     } else if (step.kind == Kind::layout) {
@@ -257,6 +259,7 @@ Tensor apply_preprocess(const Preprocess& preprocess, const Image& image) {
       apply_geometry(step, pixels);
     }
   }
+  if (!values && edit) edit(pixels);
   return to_tensor(values ? *values : to_float(pixels), channels_first);
 }
 

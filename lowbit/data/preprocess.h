@@ -3,12 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "lowbit/core/tensor.h"
 
 namespace lowbit {
+
+template <typename T>
+struct Picture;  // resample.h
 
 /// Decoded picture: 8 bits per channel, HWC, RGB or grey.
 struct Image {
@@ -43,7 +47,10 @@ std::string to_string(const Preprocess& preprocess);
 /// Until the first of range, mean and std, pixels are 8-bit integers, as in PIL and OpenCV; from there on float32.
 /// Throws Error{bad_argument} if a crop is larger than the picture or the numbers do not fit the channels;
 /// Error{bad_file} if the resized picture would have more than 100 million pixels.
-Tensor apply_preprocess(const Preprocess& preprocess, const Image& image);
+/// `edit`, if given, changes the pixels before the first of range, mean and std, or at the end: it may not change the
+/// size.
+Tensor apply_preprocess(const Preprocess& preprocess, const Image& image,
+                        const std::function<void(Picture<uint8_t>&)>& edit = {});
 
 enum class PictureKind : uint8_t { none, jpeg, png };
 /// What the first bytes say.

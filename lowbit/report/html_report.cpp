@@ -8,6 +8,8 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/report/html_parts.h"
+#include "lowbit/report/shifted_report.h"
+#include "lowbit/report/text_diagnosis.h"
 #include "lowbit/report/text_report.h"
 
 namespace lowbit {
@@ -56,7 +58,16 @@ std::string histogram(const Distribution& item) {
     if (height > 0)
       path += fmt::format("M{:.2f} 60v{:.2f}h{:.2f}V60z", width * static_cast<double>(i), -height, width * 0.92);
   }
-  return svg + fmt::format("<path d=\"{}\" fill=\"var(--accent)\"/></svg>", path);
+  svg += fmt::format("<path d=\"{}\" fill=\"var(--accent)\"/>", path);
+  std::string lines;
+  for (const float level : item.levels)
+    if (const double x = 200 * (level - item.low) / span; x >= 0 && x <= 200) lines += fmt::format("M{:.2f} 0V60", x);
+  if (!lines.empty())
+    svg += fmt::format(
+        "<path d=\"{}\" stroke=\"var(--warn)\" stroke-width=\"1\" vector-effect=\"non-scaling-stroke\" opacity=\".7\" "
+        "fill=\"none\"/>",
+        lines);
+  return svg + "</svg>";
 }
 
 }  // namespace
@@ -127,9 +138,13 @@ std::string error_bars(const HtmlReport& report) {
     legend +=
         "<span><i style=\"background:var(--accent)\"></i>output, this layer alone</span><span><i "
         "style=\"background:var(--warn)\"></i>output, everything so far</span>";
+  std::string sentences;
+  for (const std::string& sentence : {halves_sentence(report.diagnosis), entry_sentence(report.diagnosis)})
+    if (!sentence.empty()) sentences += " <b>" + escape_html(sentence) + "</b>";
   return "<h2>Error of each layer</h2>\n<p>Signal to quantization noise: longer is better. 20 dB means an error of a "
-         "tenth of the signal, 40 dB of a hundredth.</p>\n<div class=\"legend\">" +
-         legend + "</div>\n<div class=\"bars\">\n" + rows + "</div>\n";
+         "tenth of the signal, 40 dB of a hundredth." +
+         sentences + "</p>\n<div class=\"legend\">" + legend + "</div>\n<div class=\"bars\">\n" + rows + "</div>\n" +
+         figures(report.diagnosis.layers);
 }
 
 std::string distributions(const std::vector<Distribution>& items) {
@@ -140,16 +155,15 @@ std::string distributions(const std::vector<Distribution>& items) {
     ++drawn;
     figures += fmt::format(
         "<figure><figcaption><b title=\"{0}\">{0}</b><span>{1} · {2} · clipped {3}</span></figcaption>{4}<div "
-        "class=\"ends\"><span>{5:.3g}</span><span>{6:.3g}</span></div></figure>\n",
+        "class=\"ends\"><span>{5:.3g}</span><span>{7}</span><span>{6:.3g}</span></div></figure>\n",
         escape_html(item.name), escape_html(item.kind), escape_html(item.format),
-        escape_html(percent_text(item.clipped_share)), histogram(item), item.low, item.high);
+        escape_html(percent_text(item.clipped_share)), histogram(item), item.low, item.high, escape_html(item.unit));
   }
   if (figures.empty()) return "";
   const std::string more =
       drawn < items.size() ? fmt::format(" Shown: {} of {} tensors.", drawn, items.size()) : std::string();
   return "<h2>How the values are spread</h2>\n<p>Bars are counts (square root scale), the shaded part is what the "
-         "codes "
-         "can represent; values outside it are clipped." +
+         "codes can represent; values outside it are clipped. Lines are the levels where there are few of them." +
          more + "</p>\n<div class=\"multiples\">\n" + figures + "</div>\n";
 }
 
@@ -191,8 +205,11 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string to_html(const HtmlReport& report) {
-  std::string body = html::verdict(report) + html::findings(report) + html::error_bars(report) +
-                     html::ledger(report.coverage) + html::distributions(report.distributions) + html::manifest(report);
+  std::string body = html::verdict(report) + html::findings(report) + report.search + html::models(report) +
+                     html::examples(report.disagreements);
+  for (const ShiftedEvaluation& evaluation : report.shifted) body += html::shifted(evaluation);
+  body += html::error_bars(report) + html::graph(report.diagnosis.graph) + html::ledger(report.coverage) +
+          html::distributions(report.distributions) + html::manifest(report);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
       "content=\"width=device-width, initial-scale=1\">\n<title>{0} in low bits</title>\n<style>{1}</style>\n</head>\n"

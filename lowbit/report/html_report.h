@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "lowbit/core/diagnosis.h"
+#include "lowbit/core/examples.h"
 #include "lowbit/core/measurements.h"
+#include "lowbit/core/shifted.h"
 
 namespace lowbit {
 
@@ -20,6 +22,8 @@ struct Distribution {
   double low = 0, high = 0;            ///< of the values
   double grid_low = 0, grid_high = 0;  ///< what the codes can represent; equal = not drawn
   double clipped_share = 0;
+  std::vector<float> levels;  ///< of the first group of parameters, if there are few; ascending
+  std::string unit;           ///< of low to high and the levels; empty: that of the values
 };
 
 struct HtmlReport {
@@ -35,6 +39,9 @@ struct HtmlReport {
   std::vector<LayerError> layer_errors;  ///< any order; empty if not measured
   Diagnosis diagnosis;                   ///< what the comparison found
   std::vector<Distribution> distributions;
+  Disagreements disagreements;
+  std::vector<ShiftedEvaluation> shifted;  ///< on damaged data
+  std::string search;                      ///< section of the automatic mode, as markup; empty without it
   std::vector<std::string> notes;
   std::string recipe;   ///< TOML that makes this result again
   std::string command;  ///< the command line that was given

@@ -13,7 +13,7 @@ std::string_view style() {
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 76rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-header p { margin: 0; color: var(--soft); font-size: .875rem; }
+header p { overflow-wrap: anywhere; margin: 0; color: var(--soft); font-size: .875rem; }
 h1 { margin: .25rem 0 1rem; font-size: 1.75rem; line-height: 1.2; overflow-wrap: anywhere; }
 h2 { margin: 2.75rem 0 .5rem; font-size: 1.2rem; }
 h2 + p { margin: 0 0 1rem; color: var(--soft); max-width: 46rem; }
@@ -56,16 +56,34 @@ td.state { white-space: nowrap; font-weight: 600; }
 .multiples figcaption span { color: var(--soft); font-variant-numeric: tabular-nums; }
 .multiples svg { display: block; width: 100%; height: 5rem; margin: .4rem 0 .1rem; }
 .ends { display: flex; justify-content: space-between; font-size: .75rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+table.models { width: auto; min-width: min(100%, 34rem); } table.models th[scope=row], table.shifted th[scope=row] { white-space: nowrap; color: var(--ink); font-weight: 500; text-align: left; }
+.examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .875rem; }
+.example { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; font-size: .8125rem; }
+.example svg { display: block; width: 100%; aspect-ratio: 4 / 3; background: var(--shade); image-rendering: auto; }
+.example figcaption { padding: .5rem .75rem .6rem; } .example p { margin: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.example p span { display: inline-block; min-width: 3.6em; color: var(--soft); } .example small { color: var(--soft); } .example p.name { color: var(--soft); font-size: .75rem; margin-top: .2rem; }
+.bf { --bits: var(--float); } .b16 { --bits: #5a7fd6; } .b8 { --bits: #12908a; } .b4 { --bits: #a08a00; } .b3 { --bits: #cf6f12; } .b2 { --bits: #cc3d52; } .b1 { --bits: #9747b8; }
+.legend i.bf, .legend i.b16, .legend i.b8, .legend i.b4, .legend i.b3, .legend i.b2, .legend i.b1 { background: var(--bits); }
+.graph { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .5rem .75rem; font-size: .8125rem; overflow-x: auto; }
+.node { display: grid; grid-template-columns: max-content 7.5rem 7.2rem 6.4rem minmax(6rem, 1fr) 8.5rem; gap: .5rem; align-items: center; height: 28px; }
+.node svg { display: block; } .node path { fill: none; stroke: var(--soft); stroke-width: 1.5; } .node circle { fill: var(--bits); stroke: var(--card); stroke-width: 1.5; }
+.node b { font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .node .label { color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.chip { font-style: normal; font-size: .75rem; justify-self: start; max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; border-radius: .8rem; padding: 0 .5rem; border: 1px solid var(--bits); color: color-mix(in srgb, var(--bits) 80%, var(--ink)); background: color-mix(in srgb, var(--bits) 14%, transparent); } .chip.none { border: 0; background: none; }
+.db { position: relative; padding-left: 3.6rem; color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; } .db u { position: absolute; left: 0; top: .45em; height: .5em; max-width: 3.2rem; border-radius: .2rem; }
+details { margin: .9rem 0 0; } summary { cursor: pointer; color: var(--accent); font-weight: 600; } details p { color: var(--soft); max-width: 46rem; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .8125rem; }
-@media (max-width: 34rem) { main { padding: 1.25rem .9rem 3rem; } h1 { font-size: 1.4rem; } .bars { grid-template-columns: 1fr; gap: .15rem; } .bars .set { margin-bottom: .5rem; } }
+@media (max-width: 34rem) { main { padding: 1.25rem .9rem 3rem; } h1 { font-size: 1.4rem; } .bars { grid-template-columns: 1fr; gap: .15rem; } .bars .set { margin-bottom: .5rem; }
+  .examples { grid-template-columns: 1fr 1fr; } .node { grid-template-columns: max-content minmax(3.5rem, 1fr) max-content max-content; gap: .4rem; } .node .label, .node .db { display: none; } .graph { padding: .5rem .4rem; } td.name { min-width: 7rem; } }
 @media print { :root { --paper: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #ccc; }
-  body { font-size: 10.5pt; } main { max-width: none; padding: 0; } h2 { break-after: avoid; } .card, figure, li, tr { break-inside: avoid; } .scroll { overflow: visible; border: 0; } }
+  body { font-size: 10pt; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } main { max-width: none; padding: 0; } table { font-size: 7.5pt; } th, td { padding: .25rem .3rem; } td.name, td.note { min-width: 0; }
+  .graph { border: 0; padding: 0; overflow: visible; } .node { break-inside: avoid; } th button::after { content: none !important; } h2 { break-after: avoid; } .card, figure, li, tr { break-inside: avoid; } .scroll { overflow: visible; border: 0; } }
 )css";
 }
 
 std::string_view script() {
   // Sorting by a click on a heading; a second click turns the order round. Cells may carry their number in data-v.
   return R"js(
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(part => part.open = true));
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   const key = (row, i) => { const cell = row.cells[i]; return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v); };

@@ -101,6 +101,20 @@ Json to_json(const BenchResult& result) {
   return json;
 }
 
+Json to_json(const AttributionAgreement& maps) {
+  const auto metric = [](const Metric& m) {
+    return Json{{"value", json_number(m.value)}, {"ci95", {json_number(m.ci95.low), json_number(m.ci95.high)}}};
+  };
+  return {{"method", maps.method},
+          {"samples", maps.samples},
+          {"cells", maps.cells},
+          {"rank_correlation", metric(maps.rank_correlation)},
+          {"cosine", metric(maps.cosine)},
+          {"top_overlap", metric(maps.top_overlap)},
+          {"least_alike", maps.least_alike},
+          {"least_correlation", json_number(maps.least_correlation)}};
+}
+
 Json to_json(const Finding& finding) {
   return {{"rule", finding.rule},     {"layer", finding.layer},   {"cause", finding.cause},
           {"remedy", finding.remedy}, {"advice", finding.advice}, {"command", finding.command}};

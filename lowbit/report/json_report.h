@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lowbit/core/attribution.h"
 #include "lowbit/core/diagnosis.h"
 #include "lowbit/core/measurements.h"
 
@@ -22,6 +23,7 @@ Json to_json(const ModelEvaluation& evaluation);
 /// One entry of `layers` of `lowbit compare`: the accumulated error on top, the layer's own as "local".
 Json to_json(const LayerError& layer);
 Json to_json(const BenchResult& result);
+Json to_json(const AttributionAgreement& maps);
 Json to_json(const Finding& finding);
 /// {weights_only, activations_only, findings, figures, propagation, incomparable, rescaled}
 Json to_json(const Diagnosis& diagnosis);

@@ -110,6 +110,47 @@ TEST(HtmlReport, SaysVerdictCoverageCauseAndRecipe) {
   EXPECT_NE(html.find("12 samples only"), std::string::npos);
 }
 
+TEST(HtmlReport, DrawsLanesThatEndAtTheLastReader) {
+  HtmlReport report;
+  // a -> b -> c, and a -> c: the value of a passes by b.
+  for (const char* name : {"a", "b", "c"}) {
+    DrawnNode node;
+    node.name = name;
+    node.op = "Conv";
+    node.has_weights = true;
+    node.weight_bits = 4;
+    node.weights = "int4/channel";
+    report.diagnosis.graph.push_back(node);
+  }
+  report.diagnosis.graph[1].inputs = {0};
+  report.diagnosis.graph[2].inputs = {0, 1};
+  const std::string html = to_html(report);
+  EXPECT_EQ(count(html, "<div class=\"node\">"), 3u);
+  EXPECT_EQ(count(html, "<svg width=\"32\" height=\"28\""), 3u);  // two lanes
+  EXPECT_NE(html.find("class=\"chip b4\""), std::string::npos);
+}
+
+TEST(HtmlReport, ShowsExamplesWithTheirPictureAndDamagedData) {
+  HtmlReport report;
+  report.disagreements.samples = 100;
+  report.disagreements.differing = 1;
+  Example example;
+  example.name = "cat<1>.jpg";
+  example.float_class = "cat";
+  example.low_bit_class = "dog";
+  example.width = example.height = 2;
+  example.jpeg = {std::byte{'M'}, std::byte{'a'}};  // "TWE=" in base 64
+  report.disagreements.examples = {example};
+  ShiftedEvaluation shifted;
+  shifted.cells = {{"fog", 2, {}, {}, Metric{-0.031, {-0.05, -0.01}}, {}, 0}};
+  shifted.kinds = {{"fog", 0, {}, {}, Metric{-0.031, {-0.05, -0.01}}, {}, 0}};
+  report.shifted = {shifted};
+  const std::string html = to_html(report);
+  EXPECT_NE(html.find("data:image/jpeg;base64,TWE=\""), std::string::npos);
+  EXPECT_NE(html.find("cat&lt;1&gt;.jpg"), std::string::npos);
+  EXPECT_NE(html.find("-3.10 (-5.00 .. -1.00)"), std::string::npos);
+}
+
 TEST(HtmlReport, CopesWithAnEmptyReport) {
   const std::string html = to_html(HtmlReport{});
   EXPECT_NE(html.find("</html>"), std::string::npos);
