@@ -1,0 +1,149 @@
+// Keyword spotting on a stream: every 20 ms one frame of audio becomes ten coefficients, the last 49 of them are the network's
+// input, and the answer must be there before the next frame. Prints what was heard and how long the answers took.
+//   streaming NET.lbq [AUDIO.wav] [--real-time] [--labels FILE]
+// Without a file it listens to a synthetic tone. --real-time waits for the clock as a microphone would.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lowbit/runtime/lowbit_runtime.h"
+#include "mfcc.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using streaming::Mfcc;
+
+constexpr size_t kFrames = 49;
+
+uint32_t number(const std::string& bytes, size_t at, size_t width) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < width; ++i) value |= static_cast<uint32_t>(static_cast<unsigned char>(bytes[at + i])) << (8 * i);
+  return value;
+}
+
+/// Mono samples at 16 kHz of a WAV file with 16-bit samples (the first channel; 8 kHz is doubled); empty if it is none.
+std::vector<float> read_wav(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  if (bytes.size() < 12 || bytes.compare(0, 4, "RIFF") != 0 || bytes.compare(8, 4, "WAVE") != 0) return {};
+  size_t channels = 0, rate = 0, bits = 0;
+  std::vector<float> samples;
+  for (size_t at = 12; at + 8 <= bytes.size();) {
+    const size_t length = std::min<size_t>(number(bytes, at + 4, 4), bytes.size() - at - 8);
+    if (bytes.compare(at, 4, "fmt ") == 0 && length >= 16) {
+      channels = number(bytes, at + 10, 2);
+      rate = number(bytes, at + 12, 4);
+      bits = number(bytes, at + 22, 2);
+    } else if (bytes.compare(at, 4, "data") == 0 && channels > 0 && bits == 16) {
+      for (size_t i = 0; i + 2 * channels <= length; i += 2 * channels) {
+        const float value = static_cast<float>(static_cast<int16_t>(number(bytes, at + 8 + i, 2))) / 32768.0f;
+        samples.insert(samples.end(), rate == 8000 ? 2 : 1, value);
+      }
+    }
+    at += 8 + length + length % 2;
+  }
+  return rate == 16000 || rate == 8000 ? samples : std::vector<float>();
+}
+
+std::vector<float> tone() {
+  std::vector<float> samples(4 * Mfcc::kRate);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const double t = static_cast<double>(i) / Mfcc::kRate;
+    samples[i] = static_cast<float>(0.3 * std::sin(2 * 3.14159265358979 * (300 + 200 * t) * t));
+  }
+  return samples;
+}
+
+double at_share(std::vector<double> sorted, double share) { return sorted[static_cast<size_t>(share * static_cast<double>(sorted.size() - 1))]; }
+
+void report(std::vector<double> microseconds, size_t late) {
+  std::sort(microseconds.begin(), microseconds.end());
+  std::printf("%zu answers; front end and network took us: min %.0f, median %.0f, p90 %.0f, p99 %.0f, max %.0f; %zu later than the hop of %d us\n",
+              microseconds.size(), microseconds.front(), at_share(microseconds, 0.5), at_share(microseconds, 0.9), at_share(microseconds, 0.99),
+              microseconds.back(), late, Mfcc::kHop * 1000000 / Mfcc::kRate);
+}
+
+int fail(const char* what) {
+  std::fprintf(stderr, "streaming: %s: %s\n", what, lowbit_last_error());
+  return 1;
+}
+
+struct Arguments {
+  std::string model, audio, labels;
+  bool real_time = false;
+};
+
+/// Slides over the samples; the network sees the last kFrames frames.
+int listen(lowbit_session* session, const std::vector<float>& samples, const std::vector<std::string>& labels, bool real_time) {
+  lowbit_port in, out;
+  if (lowbit_session_input(session, 0, &in) != LOWBIT_OK || lowbit_session_output(session, 0, &out) != LOWBIT_OK) return fail("ports");
+  if (in.bytes != kFrames * Mfcc::kCoefficients * sizeof(float) || out.type != LOWBIT_FLOAT32)
+    return std::fprintf(stderr, "streaming: the model does not take 49 x 10 coefficients\n"), 1;
+  Mfcc mfcc;
+  std::vector<float> features(kFrames * Mfcc::kCoefficients), scores(out.bytes / sizeof(float));
+  std::vector<double> times;
+  size_t late = 0, previous = scores.size();
+  const auto start = Clock::now();
+  size_t frame = 0;
+  for (size_t at = 0; at + Mfcc::kFrame <= samples.size(); at += Mfcc::kHop, ++frame) {
+    if (real_time) std::this_thread::sleep_until(start + std::chrono::milliseconds(20) * static_cast<int>(frame));
+    const auto begin = Clock::now();
+    std::memmove(features.data(), features.data() + Mfcc::kCoefficients, (features.size() - Mfcc::kCoefficients) * sizeof(float));
+    mfcc.frame(samples.data() + at, features.data() + features.size() - Mfcc::kCoefficients);
+    if (frame + 1 < kFrames) continue;
+    const void* input = features.data();
+    void* output = scores.data();
+    if (lowbit_session_run(session, &input, &in.bytes, &output, &out.bytes) != LOWBIT_OK) return fail("run");
+    times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+    late += times.back() > Mfcc::kHop * 1e6 / Mfcc::kRate;
+    const auto best = static_cast<size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+    if (best != previous && scores[best] > 0.8f)
+      std::printf("%6.2f s  %-10s %.2f\n", static_cast<double>(at) / Mfcc::kRate, best < labels.size() ? labels[best].c_str() : std::to_string(best).c_str(),
+                  static_cast<double>(scores[best]));
+    if (scores[best] > 0.8f) previous = best;
+  }
+  if (times.empty()) return std::fprintf(stderr, "streaming: the audio is shorter than a second\n"), 1;
+  report(times, late);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string text = argv[i];
+    if (text == "--real-time")
+      arguments.real_time = true;
+    else if (text == "--labels" && i + 1 < argc)
+      arguments.labels = argv[++i];
+    else
+      (arguments.model.empty() ? arguments.model : arguments.audio) = text;
+  }
+  if (arguments.model.empty()) return std::fprintf(stderr, "usage: streaming NET.lbq [AUDIO.wav] [--real-time] [--labels FILE]\n"), 2;
+  std::vector<float> samples = arguments.audio.empty() ? std::vector<float>() : read_wav(arguments.audio);
+  if (samples.empty()) {
+    std::printf("no 16-bit WAV at 8 or 16 kHz%s%s; listening to a synthetic tone\n", arguments.audio.empty() ? "" : " in ", arguments.audio.c_str());
+    samples = tone();
+  }
+  std::vector<std::string> labels;
+  std::ifstream names(arguments.labels);
+  for (std::string line; std::getline(names, line);) labels.push_back(line);
+  lowbit_model* model = nullptr;
+  lowbit_session* session = nullptr;
+  if (lowbit_model_open(arguments.model.c_str(), &model) != LOWBIT_OK) return fail(arguments.model.c_str());
+  if (lowbit_session_create(model, nullptr, &session) != LOWBIT_OK) return fail(arguments.model.c_str());
+  const int result = listen(session, samples, labels, arguments.real_time);
+  lowbit_session_free(session);
+  lowbit_model_free(model);
+  return result;
+}
