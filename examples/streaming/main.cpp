@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "lowbit/runtime/lowbit_runtime.h"
+#include "lowbit/runtime/lowbit_runtime.hpp"
 #include "mfcc.h"
 
 namespace {
@@ -72,20 +72,14 @@ void report(std::vector<double> microseconds, size_t late) {
               microseconds.back(), late, Mfcc::kHop * 1000000 / Mfcc::kRate);
 }
 
-int fail(const char* what) {
-  std::fprintf(stderr, "streaming: %s: %s\n", what, lowbit_last_error());
-  return 1;
-}
-
 struct Arguments {
   std::string model, audio, labels;
   bool real_time = false;
 };
 
 /// Slides over the samples; the network sees the last kFrames frames.
-int listen(lowbit_session* session, const std::vector<float>& samples, const std::vector<std::string>& labels, bool real_time) {
-  lowbit_port in, out;
-  if (lowbit_session_input(session, 0, &in) != LOWBIT_OK || lowbit_session_output(session, 0, &out) != LOWBIT_OK) return fail("ports");
+int listen(lowbit::runtime::Session& session, const std::vector<float>& samples, const std::vector<std::string>& labels, bool real_time) {
+  const lowbit_port in = session.input(0), out = session.output(0);
   if (in.bytes != kFrames * Mfcc::kCoefficients * sizeof(float) || out.type != LOWBIT_FLOAT32)
     return std::fprintf(stderr, "streaming: the model does not take 49 x 10 coefficients\n"), 1;
   Mfcc mfcc;
@@ -100,9 +94,7 @@ int listen(lowbit_session* session, const std::vector<float>& samples, const std
     std::memmove(features.data(), features.data() + Mfcc::kCoefficients, (features.size() - Mfcc::kCoefficients) * sizeof(float));
     mfcc.frame(samples.data() + at, features.data() + features.size() - Mfcc::kCoefficients);
     if (frame + 1 < kFrames) continue;
-    const void* input = features.data();
-    void* output = scores.data();
-    if (lowbit_session_run(session, &input, &in.bytes, &output, &out.bytes) != LOWBIT_OK) return fail("run");
+    session.run({features.data()}, {scores.data()});
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
     late += times.back() > Mfcc::kHop * 1e6 / Mfcc::kRate;
     const auto best = static_cast<size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
@@ -138,12 +130,12 @@ int main(int argc, char** argv) {
   std::vector<std::string> labels;
   std::ifstream names(arguments.labels);
   for (std::string line; std::getline(names, line);) labels.push_back(line);
-  lowbit_model* model = nullptr;
-  lowbit_session* session = nullptr;
-  if (lowbit_model_open(arguments.model.c_str(), &model) != LOWBIT_OK) return fail(arguments.model.c_str());
-  if (lowbit_session_create(model, nullptr, &session) != LOWBIT_OK) return fail(arguments.model.c_str());
-  const int result = listen(session, samples, labels, arguments.real_time);
-  lowbit_session_free(session);
-  lowbit_model_free(model);
-  return result;
+  try {
+    const lowbit::runtime::Model model(arguments.model);
+    lowbit::runtime::Session session(model);
+    return listen(session, samples, labels, arguments.real_time);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "streaming: %s\n", error.what());
+    return 1;
+  }
 }

@@ -7,10 +7,11 @@
 #include "lowbit/device/container_model.h"
 #include "lowbit/device/device_steps.h"
 #include "lowbit/kernels/cpu.h"
+#include "lowbit/kernels/qlayer.h"
 #include "lowbit/runtime/lowbit_runtime.h"
 
 #ifndef LOWBIT_VERSION
-#define LOWBIT_VERSION "0.1.0"
+#define LOWBIT_VERSION "unknown"
 #endif
 
 struct lowbit_model {
@@ -133,9 +134,16 @@ lowbit_status lowbit_model_from_memory(const void* bytes, size_t size, lowbit_mo
   if (!model) return null_argument("model");
   *model = nullptr;
   return guarded([&] {
-    // The caller keeps the bytes: an owner that does nothing makes views of them instead of copies.
-    const std::shared_ptr<const void> caller(bytes, [](const void*) {});
-    *model = new lowbit_model{lowbit::compile_container({static_cast<const std::byte*>(bytes), size}, caller, lowbit::device_steps())};
+    const auto* data = static_cast<const std::byte*>(bytes);
+    // The caller keeps the bytes: an owner that does nothing makes views of them. Weights must be aligned; else all is copied.
+    std::shared_ptr<const void> owner(bytes, [](const void*) {});
+    if (reinterpret_cast<uintptr_t>(bytes) % lowbit::kernels::kAlignment != 0) {
+      const std::shared_ptr<std::byte> copy = lowbit::plan::allocate_aligned(size);
+      std::memcpy(copy.get(), bytes, size);
+      data = copy.get();
+      owner = copy;
+    }
+    *model = new lowbit_model{lowbit::compile_container({data, size}, owner, lowbit::device_steps())};
   });
 }
 
@@ -163,7 +171,7 @@ lowbit_status lowbit_session_set_shapes(lowbit_session* session, const int64_t* 
     std::vector<lowbit::Dims> wanted;
     if (inputs != session->session.inputs().size()) throw Error(ErrorCode::bad_argument, "as many shapes as inputs are needed");
     for (size_t i = 0; i < inputs; ++i) {
-      if (!dims[i] || ranks[i] > kMostRank) throw Error(ErrorCode::bad_argument, "a shape is null or has more than 16 dimensions");
+      if ((!dims[i] && ranks[i] > 0) || ranks[i] > kMostRank) throw Error(ErrorCode::bad_argument, "a shape is null or has more than 16 dimensions");
       wanted.emplace_back(dims[i], dims[i] + ranks[i]);
     }
     session->session.set_dims(wanted);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lowbit/base/file.h"
+#include "lowbit/formats/lbq/lbq.h"
 #include "lowbit/runtime/session.h"
 
 namespace lowbit {
@@ -14,5 +15,9 @@ namespace lowbit {
 std::shared_ptr<CompiledModel> compile_container(Bytes bytes, std::shared_ptr<const void> owner, ExtraSteps extra = {});
 /// Maps and reads the file.
 std::shared_ptr<CompiledModel> compile_container_file(const std::string& path, ExtraSteps extra = {});
+
+/// The weights of a graph packed for the instruction set in use (LOWBIT_ISA chooses another), as a section for
+/// lbq::SaveOptions. Throws Error{unsupported} if the small runtime does not run the graph.
+std::vector<lbq::NamedSection> prepacked_sections(const Graph& graph);
 
 }  // namespace lowbit

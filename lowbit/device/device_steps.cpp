@@ -1,79 +1,84 @@
 #include "lowbit/device/device_steps.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "lowbit/core/weights.h"
+#include "lowbit/ops/activation_functions.h"
 
 namespace lowbit {
 namespace {
 
-/// The parameters of a function: its attributes, or constant inputs (Clip).
-struct Parameters {
-  float a = 0, b = 0;
+struct Abs {
+  float operator()(float x) const { return std::fabs(x); }
+};
+struct Neg {
+  float operator()(float x) const { return -x; }
 };
 
-float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
-float softplus(float x) { return (x > 0 ? x : 0.0f) + std::log1p(std::exp(-std::fabs(x))); }
-float hard_sigmoid(float x, Parameters p) {
-  const float y = p.a * x + p.b;
-  return y < 0 ? 0.0f : y > 1 ? 1.0f : y;
+/// x[i] = f(x[i]) for the operator of a node.
+using MapFn = void (*)(const Node& node, std::vector<float>& x);
+
+template <typename Op>
+void map(const Node& node, std::vector<float>& x) {
+  const Op op = make_functor<Op>(node);
+  for (float& value : x) value = op(value);
 }
-float hard_swish(float x, Parameters) {
-  const float y = x / 6.0f + 0.5f;
-  return x * (y < 0 ? 0.0f : y > 1 ? 1.0f : y);
-}
-float gelu(float x, Parameters) { return 0.5f * x * (1.0f + std::erf(x * static_cast<float>(0.7071067811865476))); }
 
 struct FunctionRow {
   std::string_view op;
-  const char* first;  ///< attribute, or null
-  float first_default;
-  const char* second;
-  float second_default;
-  float (*function)(float x, Parameters p);
+  MapFn map;
 };
 
 constexpr FunctionRow kFunctions[] = {
-    {"Relu", nullptr, 0, nullptr, 0, [](float x, Parameters) { return x < 0.0f ? 0.0f : x; }},
-    {"Clip", nullptr, 0, nullptr, 0, [](float x, Parameters p) { return std::min(std::max(x, p.a), p.b); }},
-    {"LeakyRelu", "alpha", 0.01f, nullptr, 0, [](float x, Parameters p) { return x < 0 ? p.a * x : x; }},
-    {"Sigmoid", nullptr, 0, nullptr, 0, [](float x, Parameters) { return sigmoid(x); }},
-    {"Tanh", nullptr, 0, nullptr, 0, [](float x, Parameters) { return std::tanh(x); }},
-    {"HardSigmoid", "alpha", 0.2f, "beta", 0.5f, hard_sigmoid},
-    {"HardSwish", nullptr, 0, nullptr, 0, hard_swish},
-    {"Elu", "alpha", 1.0f, nullptr, 0, [](float x, Parameters p) { return x > 0 ? x : p.a * std::expm1(x); }},
-    {"Gelu", nullptr, 0, nullptr, 0, gelu},
-    {"Softplus", nullptr, 0, nullptr, 0, [](float x, Parameters) { return softplus(x); }},
-    {"Mish", nullptr, 0, nullptr, 0, [](float x, Parameters) { return x * std::tanh(softplus(x)); }},
-    {"Abs", nullptr, 0, nullptr, 0, [](float x, Parameters) { return std::fabs(x); }},
-    {"Neg", nullptr, 0, nullptr, 0, [](float x, Parameters) { return -x; }},
+    {"Abs", map<Abs>},
+    {"Celu", map<functions::Celu>},
+    {"Elu", map<functions::Elu>},
+    {"Gelu", map<functions::Gelu>},
+    {"HardSigmoid", map<functions::HardSigmoid>},
+    {"HardSwish", map<functions::HardSwish>},
+    {"LeakyRelu", map<functions::LeakyRelu>},
+    {"Mish", map<functions::Mish>},
+    {"Neg", map<Neg>},
+    {"Relu", map<functions::Relu>},
+    {"Selu", map<functions::Selu>},
+    {"Sigmoid", map<functions::Sigmoid>},
+    {"Softplus", map<functions::Softplus>},
+    {"Softsign", map<functions::Softsign>},
+    {"Swish", map<functions::Swish>},
+    {"Tanh", map<functions::Tanh>},
 };
 
-std::optional<Parameters> parameters_of(const Graph& graph, const Node& node, const FunctionRow& row) {
-  if (!node.is("Clip"))
-    return Parameters{row.first ? node.attr_float(row.first, row.first_default) : 0,
-                      row.second ? node.attr_float(row.second, row.second_default) : 0};
-  Parameters p{-__builtin_inff(), __builtin_inff()};
+/// Clip, whose limits are inputs: absent, or constants of one element.
+bool clip(const Graph& graph, const Node& node, std::vector<float>& x) {
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
   for (size_t side = 1; side <= 2; ++side) {
     if (node.input(side) == kNone) continue;
-    const auto limit = scalar_constant(graph, node.inputs[side]);
-    if (!limit) return std::nullopt;
-    (side == 1 ? p.a : p.b) = static_cast<float>(*limit);
+    const Tensor* constant = graph.constant(node.inputs[side]);
+    if (!constant || constant->count() != 1) return false;
+    (side == 1 ? low : high) = unrounded_values(graph.value(node.inputs[side])).data<float>()[0];
   }
-  return p;
+  for (float& value : x) value = std::min(std::max(value, low), high);
+  return true;
 }
 
-std::optional<std::vector<int32_t>> device_table(const Graph& graph, const Node& node, const Quantization& x, const Quantization& y,
-                                                 std::string& why) {
-  const auto row = std::find_if(std::begin(kFunctions), std::end(kFunctions), [&](const FunctionRow& r) { return r.op == node.op; });
-  if (row == std::end(kFunctions) || node.attr_string("approximate", "none") != "none")
-    return why = "this library has no such function", std::nullopt;
-  const auto parameters = parameters_of(graph, node, *row);
-  if (!parameters) return why = "its parameters are not single constants", std::nullopt;
+std::optional<std::vector<int32_t>> device_table(const Graph& graph, const Node& node, const Quantization& x,
+                                                 const Quantization& y, std::string& why) {
   const CodeRange range = x.codes();
-  std::vector<int32_t> table;
-  for (int32_t code = range.min; code <= range.max; ++code)
-    table.push_back(linear_encode(row->function(linear_decode(code, x.linear_at(0)), *parameters), y.linear_at(0), y.codes()));
-  return table;
+  if (range.count() > 65536) return why = "its input has too many codes for a table", std::nullopt;
+  std::vector<int32_t> codes(static_cast<size_t>(range.count()));
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = range.min + static_cast<int32_t>(i);
+  std::vector<float> values(codes.size());
+  decode(x.format, x.params.data(), codes.data(), range.count(), values.data());
+  const auto row =
+      std::find_if(std::begin(kFunctions), std::end(kFunctions), [&](const FunctionRow& r) { return r.op == node.op; });
+  if (row != std::end(kFunctions))
+    row->map(node, values);
+  else if (!node.is("Clip"))
+    return why = "this library has no table for it", std::nullopt;
+  else if (!clip(graph, node, values))
+    return why = "its limits are not single constants", std::nullopt;
+  encode(y.format, y.params.data(), values.data(), range.count(), codes.data());
+  return codes;
 }
 
 }  // namespace

@@ -73,7 +73,8 @@ typedef struct lowbit_session_options {
 
 /* Maps a container; it must not change while the model lives. */
 LOWBIT_API lowbit_status lowbit_model_open(const char* path, lowbit_model** model);
-/* Reads a container from memory, which must stay until the model and its sessions are freed. */
+/* Reads a container from memory, which must stay until the model and its sessions are freed. At an address that is a multiple of 64
+ * weights are used where they lie; elsewhere the bytes are copied. */
 LOWBIT_API lowbit_status lowbit_model_from_memory(const void* bytes, size_t size, lowbit_model** model);
 /* Null is allowed. Sessions keep what they need of their model. */
 LOWBIT_API void lowbit_model_free(lowbit_model* model);

@@ -21,6 +21,16 @@ void run_on_pool(void* pool, void (*task)(void* argument, size_t i), void* argum
 CompiledModel::CompiledModel(std::shared_ptr<const Graph> graph, ExtraSteps extra)
     : graph_(std::move(graph)), weights_(std::make_shared<plan::WeightStore>()), extra_(extra) {}
 
+CompiledModel::CompiledModel(std::shared_ptr<const Graph> graph, std::shared_ptr<plan::WeightStore> weights,
+                             std::function<std::shared_ptr<const Graph>()> load, ExtraSteps extra)
+    : graph_(std::move(graph)), weights_(std::move(weights)), load_(std::move(load)), extra_(extra) {}
+
+const Graph& CompiledModel::graph_for(const std::vector<Dims>& dims, bool reference_float) {
+  if (!load_ || (!reference_float && dims == default_dims())) return *graph_;
+  if (!loaded_) loaded_ = load_();
+  return *loaded_;
+}
+
 std::vector<Dims> CompiledModel::default_dims() const {
   std::vector<Dims> result;
   for (const ValueId id : graph_->inputs) {
@@ -62,7 +72,7 @@ std::shared_ptr<const plan::Plan> CompiledModel::plan(const std::vector<Dims>& d
   const plan::PlanOptions options{threads, reference_float, extra_.fallback, extra_.table};
   std::shared_ptr<const plan::Plan> made;
   try {
-    made = plan::Builder(*graph_, dims, weights_, options).build();
+    made = plan::Builder(graph_for(dims, reference_float), dims, weights_, options).build();
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::out_of_memory, "no memory for the plan of the model");
   }

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <functional>
+#include <set>
 
 #include "lowbit/device/container_model.h"
 #include "lowbit/device/device_steps.h"
@@ -9,7 +11,6 @@
 #include "lowbit/runtime/executor.h"
 #include "lowbit/runtime/lookup.h"
 #include "lowbit/runtime/lowbit_runtime.h"
-#include "lowbit/runtime/plan/packed_section.h"
 #include "lowbit/runtime/reference_steps.h"
 #include "tests/support/graph_builder.h"
 
@@ -45,8 +46,9 @@ std::string bytes_of(const Model& model) {
 
 /// Model and session of a container in memory, freed at the end.
 struct Opened {
-  explicit Opened(const std::string& container) : bytes(container) {
-    EXPECT_EQ(lowbit_model_from_memory(bytes.data(), bytes.size(), &model), LOWBIT_OK) << lowbit_last_error();
+  explicit Opened(const std::string& container, size_t skip = 0) : bytes(container) {
+    EXPECT_EQ(lowbit_model_from_memory(bytes.data() + skip, bytes.size() - skip, &model), LOWBIT_OK)
+        << lowbit_last_error();
     EXPECT_EQ(lowbit_session_create(model, nullptr, &session), LOWBIT_OK) << lowbit_last_error();
   }
   ~Opened() {
@@ -57,6 +59,19 @@ struct Opened {
   lowbit_model* model = nullptr;
   lowbit_session* session = nullptr;
 };
+
+/// Runs the session on seeded inputs of its own shapes.
+std::vector<float> answer(lowbit_session* session) {
+  lowbit_port in_port, out_port;
+  EXPECT_EQ(lowbit_session_input(session, 0, &in_port), LOWBIT_OK);
+  EXPECT_EQ(lowbit_session_output(session, 0, &out_port), LOWBIT_OK);
+  const Tensor x = random_tensor(Dims(in_port.dims, in_port.dims + in_port.rank), 4, 0, 1);
+  std::vector<float> y(out_port.bytes / sizeof(float));
+  const void* in = x.raw().data();
+  void* out = y.data();
+  EXPECT_EQ(lowbit_session_run(session, &in, &in_port.bytes, &out, &out_port.bytes), LOWBIT_OK) << lowbit_last_error();
+  return y;
+}
 
 TEST(CInterface, GivesTheBitsOfTheExecutor) {
   const Model model = small_model();
@@ -135,6 +150,32 @@ TEST(CInterface, RefusesDamagedContainers) {
   }
 }
 
+TEST(CInterface, TakesContainersAtAnyAddress) {
+  const Model model = small_model();
+  const std::string bytes = bytes_of(model);
+  Opened aligned(bytes);
+  std::vector<float> wanted = answer(aligned.session);
+  for (size_t shift = 0; shift < 64; shift += 7) {
+    Opened moved(std::string(shift, ' ') + bytes, shift);
+    EXPECT_EQ(answer(moved.session), wanted);
+  }
+}
+
+TEST(CInterface, NamesTheOperatorThatItDoesNotRun) {
+  GraphBuilder g;
+  const ValueId x = g.input("x", to_shape({2, 3}));
+  g.output(g.node("Det", "strange", {x}));
+  Model model;
+  model.graph = g.graph;
+  const std::string bytes = bytes_of(model);
+  lowbit_model* loaded = nullptr;
+  lowbit_session* session = nullptr;
+  ASSERT_EQ(lowbit_model_from_memory(bytes.data(), bytes.size(), &loaded), LOWBIT_OK);
+  EXPECT_EQ(lowbit_session_create(loaded, nullptr, &session), LOWBIT_UNSUPPORTED);
+  EXPECT_NE(std::strstr(lowbit_last_error(), "Det 'strange'"), nullptr) << lowbit_last_error();
+  lowbit_model_free(loaded);
+}
+
 TEST(CInterface, SpreadsWorkOverTheCallersPool) {
   Opened opened(bytes_of(small_model()));
   int calls = 0;
@@ -160,22 +201,63 @@ TEST(CInterface, SpreadsWorkOverTheCallersPool) {
   lowbit_session_free(session);
 }
 
-TEST(PackedSection, IsUsedWhereItLies) {
-  const Model model = small_model();
-  const auto compiled = std::make_shared<CompiledModel>(std::make_shared<const Graph>(model.graph), toolkit_steps());
-  const Session session(compiled);
-  const Tensor section = plan::write_packed_section(*compiled->weights());
-  StringSink sink;
+/// A container with packed weights; `change` may spoil the section first (its checksum is right all the same).
+std::string prepacked(const Model& model, const std::function<void(std::string& section)>& change = {}) {
   lbq::SaveOptions options;
-  options.sections = {{plan::packed_section_name(), section}};
+  options.sections = prepacked_sections(model.graph);
+  if (change) {
+    const Tensor& made = options.sections[0].bytes;
+    std::string text(reinterpret_cast<const char*>(made.raw().data()), made.byte_size());
+    change(text);
+    const auto* data = reinterpret_cast<const uint8_t*>(text.data());
+    options.sections[0].bytes = Tensor::from({static_cast<int64_t>(text.size())}, std::span(data, text.size()));
+  }
+  StringSink sink;
   lbq::write_model(model, sink, options);
-  const std::string bytes = sink.text;
+  return sink.text;
+}
+
+TEST(PackedSection, ReplacesTheWeightsForTheDefaultShapesOnly) {
+  const Model model = small_model();
+  const std::string bytes = prepacked(model);
+  Opened plain(bytes_of(model)), packed(bytes);
   const std::shared_ptr<const void> owner(bytes.data(), [](const void*) {});
   const auto loaded = compile_container(std::as_bytes(std::span(bytes)), owner, device_steps());
-  EXPECT_EQ(loaded->weights()->entries().size(), compiled->weights()->entries().size());
-  const size_t before = loaded->weights()->entries().size();
-  const Session from_file(loaded);
-  EXPECT_EQ(loaded->weights()->entries().size(), before);  // nothing was packed anew
+  const ValueId w = *loaded->graph().find_value("w");
+  EXPECT_EQ(loaded->graph().constant(w)->dims(), (Dims{5, 3, 3, 3}));
+  EXPECT_EQ(loaded->weights()->sources(), std::set<std::string>{"w"});
+  const Tensor codes = loaded->graph().constant(w)->cast(DType::float32);
+  for (const float code : codes.values<float>()) EXPECT_EQ(code, 0);  // nobody read them
+  EXPECT_EQ(answer(packed.session), answer(plain.session));
+  const int64_t dims[] = {3, 3, 8, 8};
+  const int64_t* shapes[] = {dims};
+  const size_t ranks[] = {4};
+  for (lowbit_session* session : {packed.session, plain.session})
+    ASSERT_EQ(lowbit_session_set_shapes(session, shapes, ranks, 1), LOWBIT_OK) << lowbit_last_error();
+  EXPECT_EQ(answer(packed.session), answer(plain.session));
+}
+
+TEST(PackedSection, OfOtherVersionsOrInstructionSetsIsIgnored) {
+  const Model model = small_model();
+  Opened plain(bytes_of(model)), other(prepacked(model, [](std::string& section) { section[4] = 77; }));
+  EXPECT_EQ(answer(other.session), answer(plain.session));
+}
+
+TEST(PackedSection, WithImpossibleNumbersIsRefused) {
+  const Model model = small_model();
+  const size_t head = 400;
+  for (size_t at = 8; at < head; ++at)
+    for (const int flip : {0x01, 0x80}) {
+      const std::string bytes = prepacked(model, [&](std::string& section) { section[at] = static_cast<char>(section[at] ^ flip); });
+      lowbit_model* loaded = nullptr;
+      lowbit_session* session = nullptr;
+      const lowbit_status status = lowbit_model_from_memory(bytes.data(), bytes.size(), &loaded);
+      ASSERT_TRUE(status == LOWBIT_OK || status == LOWBIT_BAD_FILE) << at << ": " << lowbit_last_error();
+      if (status != LOWBIT_OK) continue;
+      if (lowbit_session_create(loaded, nullptr, &session) == LOWBIT_OK) answer(session);
+      lowbit_session_free(session);
+      lowbit_model_free(loaded);
+    }
 }
 
 TEST(DeviceTables, EqualTheToolkitsReferences) {

@@ -181,6 +181,10 @@ View Builder::operand(ValueId id, Order order) {
   return view;
 }
 
+std::string Builder::own_constant(ValueId id) const {
+  return graph_.constant(id) && only_reader(id) >= 0 ? graph_.value(id).name : "";
+}
+
 Tensor Builder::real_constant(ValueId id) const {
   const Value& value = graph_.value(id);
   return is_coded(value) ? weight_values(value) : to_float32(*value.constant);

@@ -71,6 +71,8 @@ class Builder {
   const LowerContext& context() const { return context_; }
   const PlanOptions& options() const { return options_; }
   WeightStore& weights() { return *weights_; }
+  /// The name of a constant if only this step reads it, for WeightStore::put(); else "".
+  std::string own_constant(ValueId id) const;
   const Node& node(int32_t n) const { return graph_.nodes[static_cast<size_t>(n)]; }
 
   /// Whether the value is computed already (constants are).

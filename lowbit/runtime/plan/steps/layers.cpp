@@ -98,7 +98,7 @@ std::optional<Blob> packed_weights(Builder& builder, const LayerNode& l, const Q
   const std::shared_ptr<std::byte> packed = allocate_aligned(bytes);
   kernel.pack(l.shape, weights, output, packed.get());
   Blob blob{packed, bytes};
-  builder.weights().put(key, blob);
+  builder.weights().put(key, blob, builder.own_constant(node.input(1)));
   return blob;
 }
 
