@@ -21,9 +21,10 @@ int run_convert(const Arguments& rest) {
       ->required();
   line.app().add_flag("--packed", packed,
                       "In a container, pack codes instead of coding them by entropy: larger, loads faster");
-  line.app().add_flag("--prepack", prepack,
-                      "Into a container: also store the weights as the kernels of this machine read them, so that "
-                      "liblowbit_runtime maps them instead of packing them (LOWBIT_ISA chooses another instruction set)");
+  line.app().add_flag(
+      "--prepack", prepack,
+      "Into a container: also store the weights as the kernels of this machine read them, so that "
+      "liblowbit_runtime maps them instead of packing them (LOWBIT_ISA chooses another instruction set)");
   if (!line.parse(rest)) return 0;
   set_subject(path);
   const Model model = load_model(path);

@@ -114,8 +114,9 @@ lowbit_status describe(const std::vector<lowbit::plan::Port>& ports, size_t inde
 void check_sizes(const std::vector<lowbit::plan::Port>& ports, const size_t* bytes, const char* what) {
   for (size_t i = 0; i < ports.size(); ++i)
     if (bytes[i] != ports[i].bytes())
-      throw Error(ErrorCode::bad_argument, std::string("the buffer of ") + what + " '" + ports[i].name.substr(0, 80) + "' has " +
-                                               std::to_string(bytes[i]) + " bytes, expected are " + std::to_string(ports[i].bytes()));
+      throw Error(ErrorCode::bad_argument, std::string("the buffer of ") + what + " '" + ports[i].name.substr(0, 80) +
+                                               "' has " + std::to_string(bytes[i]) + " bytes, expected are " +
+                                               std::to_string(ports[i].bytes()));
 }
 
 }  // namespace
@@ -135,7 +136,8 @@ lowbit_status lowbit_model_from_memory(const void* bytes, size_t size, lowbit_mo
   *model = nullptr;
   return guarded([&] {
     const auto* data = static_cast<const std::byte*>(bytes);
-    // The caller keeps the bytes: an owner that does nothing makes views of them. Weights must be aligned; else all is copied.
+    // The caller keeps the bytes: an owner that does nothing makes views of them. Weights must be aligned; else all is
+    // copied.
     std::shared_ptr<const void> owner(bytes, [](const void*) {});
     if (reinterpret_cast<uintptr_t>(bytes) % lowbit::kernels::kAlignment != 0) {
       const std::shared_ptr<std::byte> copy = lowbit::plan::allocate_aligned(size);
@@ -149,7 +151,8 @@ lowbit_status lowbit_model_from_memory(const void* bytes, size_t size, lowbit_mo
 
 void lowbit_model_free(lowbit_model* model) { delete model; }
 
-lowbit_status lowbit_session_create(lowbit_model* model, const lowbit_session_options* options, lowbit_session** session) {
+lowbit_status lowbit_session_create(lowbit_model* model, const lowbit_session_options* options,
+                                    lowbit_session** session) {
   if (!model) return null_argument("model");
   if (!session) return null_argument("session");
   *session = nullptr;
@@ -163,15 +166,18 @@ lowbit_status lowbit_session_create(lowbit_model* model, const lowbit_session_op
   });
 }
 
-lowbit_status lowbit_session_set_shapes(lowbit_session* session, const int64_t* const* dims, const size_t* ranks, size_t inputs) {
+lowbit_status lowbit_session_set_shapes(lowbit_session* session, const int64_t* const* dims, const size_t* ranks,
+                                        size_t inputs) {
   if (!session) return null_argument("session");
   if (inputs > 0 && (!dims || !ranks)) return null_argument("dims");
   return guarded([&] {
     constexpr size_t kMostRank = 16;
     std::vector<lowbit::Dims> wanted;
-    if (inputs != session->session.inputs().size()) throw Error(ErrorCode::bad_argument, "as many shapes as inputs are needed");
+    if (inputs != session->session.inputs().size())
+      throw Error(ErrorCode::bad_argument, "as many shapes as inputs are needed");
     for (size_t i = 0; i < inputs; ++i) {
-      if ((!dims[i] && ranks[i] > 0) || ranks[i] > kMostRank) throw Error(ErrorCode::bad_argument, "a shape is null or has more than 16 dimensions");
+      if ((!dims[i] && ranks[i] > 0) || ranks[i] > kMostRank)
+        throw Error(ErrorCode::bad_argument, "a shape is null or has more than 16 dimensions");
       wanted.emplace_back(dims[i], dims[i] + ranks[i]);
     }
     session->session.set_dims(wanted);
@@ -195,8 +201,8 @@ lowbit_status lowbit_session_output(const lowbit_session* session, size_t index,
 
 size_t lowbit_session_memory(const lowbit_session* session) { return session ? session->session.memory_bytes() : 0; }
 
-lowbit_status lowbit_session_run(lowbit_session* session, const void* const* inputs, const size_t* input_bytes, void* const* outputs,
-                                 const size_t* output_bytes) {
+lowbit_status lowbit_session_run(lowbit_session* session, const void* const* inputs, const size_t* input_bytes,
+                                 void* const* outputs, const size_t* output_bytes) {
   if (!session) return null_argument("session");
   const size_t in = session->session.inputs().size(), out = session->session.outputs().size();
   if (in > 0 && (!inputs || !input_bytes)) return null_argument(inputs ? "input_bytes" : "inputs");

@@ -1,5 +1,5 @@
-#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/linear.h"
+#include "lowbit/numbers/fits.h"
 
 #include <algorithm>
 #include <cmath>

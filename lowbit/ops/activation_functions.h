@@ -1,6 +1,6 @@
-// activation_functions.h: the activation functions of networks, y = F(node)(x), by the formulas of the ONNX operator pages. Each functor
-// reads its attributes once. They serve the references (activation.cpp) and the look-up tables of the small runtime, so that both
-// have the same bits.
+// activation_functions.h: the activation functions of networks, y = F(node)(x), by the formulas of the ONNX operator
+// pages. Each functor reads its attributes once. They serve the references (activation.cpp) and the look-up tables of
+// the small runtime, so that both have the same bits.
 #pragma once
 
 #include <cmath>

@@ -29,8 +29,8 @@ class CompiledModel {
  public:
   /// `graph` must not change any more.
   explicit CompiledModel(std::shared_ptr<const Graph> graph, ExtraSteps extra = {});
-  /// With packed weights at hand: `graph` may lack the constants that only they were made from, as long as plans are for the
-  /// default dims, which they were packed for. `load` reads the whole graph for all others.
+  /// With packed weights at hand: `graph` may lack the constants that only they were made from, as long as plans are
+  /// for the default dims, which they were packed for. `load` reads the whole graph for all others.
   CompiledModel(std::shared_ptr<const Graph> graph, std::shared_ptr<plan::WeightStore> weights,
                 std::function<std::shared_ptr<const Graph>()> load, ExtraSteps extra = {});
 

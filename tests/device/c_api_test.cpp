@@ -121,7 +121,8 @@ TEST(CInterface, AnswersMisuseWithAStatusAndALine) {
   EXPECT_EQ(lowbit_session_run(opened.session, &odd, &in_bytes, &out, &out_bytes), LOWBIT_BAD_ARGUMENT);
   const int64_t empty[] = {0, 3, 8, 8}, huge[] = {int64_t{1} << 60, 3, 8, 8};
   const size_t ranks[] = {4};
-  for (const int64_t* dims : {empty, huge}) EXPECT_NE(lowbit_session_set_shapes(opened.session, &dims, ranks, 1), LOWBIT_OK);
+  for (const int64_t* dims : {empty, huge})
+    EXPECT_NE(lowbit_session_set_shapes(opened.session, &dims, ranks, 1), LOWBIT_OK);
   EXPECT_EQ(lowbit_session_run(opened.session, &in, &in_bytes, &out, &out_bytes), LOWBIT_OK) << lowbit_last_error();
   lowbit_session* session = nullptr;
   for (const int threads : {0, -3, 10000}) {
@@ -146,7 +147,8 @@ TEST(CInterface, RefusesDamagedContainers) {
     lowbit_model* model = nullptr;
     const lowbit_status status = lowbit_model_from_memory(bad.data(), bad.size(), &model);
     if (status == LOWBIT_OK) lowbit_model_free(model);  // padding that nothing reads
-    EXPECT_TRUE(status == LOWBIT_OK || status == LOWBIT_BAD_FILE || status == LOWBIT_UNSUPPORTED) << at << ": " << lowbit_last_error();
+    EXPECT_TRUE(status == LOWBIT_OK || status == LOWBIT_BAD_FILE || status == LOWBIT_UNSUPPORTED)
+        << at << ": " << lowbit_last_error();
   }
 }
 
@@ -179,13 +181,12 @@ TEST(CInterface, NamesTheOperatorThatItDoesNotRun) {
 TEST(CInterface, SpreadsWorkOverTheCallersPool) {
   Opened opened(bytes_of(small_model()));
   int calls = 0;
-  const lowbit_session_options options{
-      2,
-      [](void* pool, void (*task)(void*, size_t), void* argument, size_t n) {
-        ++*static_cast<int*>(pool);
-        for (size_t i = n; i-- > 0;) task(argument, i);
-      },
-      &calls};
+  const lowbit_session_options options{2,
+                                       [](void* pool, void (*task)(void*, size_t), void* argument, size_t n) {
+                                         ++*static_cast<int*>(pool);
+                                         for (size_t i = n; i-- > 0;) task(argument, i);
+                                       },
+                                       &calls};
   lowbit_session* session = nullptr;
   ASSERT_EQ(lowbit_session_create(opened.model, &options, &session), LOWBIT_OK) << lowbit_last_error();
   const int64_t dims[] = {64, 3, 8, 8};
@@ -239,7 +240,7 @@ TEST(PackedSection, ReplacesTheWeightsForTheDefaultShapesOnly) {
 
 TEST(PackedSection, OfOtherVersionsOrInstructionSetsIsIgnored) {
   const Model model = small_model();
-  Opened plain(bytes_of(model)), other(prepacked(model, [](std::string& section) { section[4] = 77; }));
+  Opened plain(bytes_of(model)), other(prepacked(model, [](std::string&section) { section[4] = 77; }));
   EXPECT_EQ(answer(other.session), answer(plain.session));
 }
 
@@ -248,7 +249,8 @@ TEST(PackedSection, WithImpossibleNumbersIsRefused) {
   const size_t head = 400;
   for (size_t at = 8; at < head; ++at)
     for (const int flip : {0x01, 0x80}) {
-      const std::string bytes = prepacked(model, [&](std::string& section) { section[at] = static_cast<char>(section[at] ^ flip); });
+      const std::string bytes =
+          prepacked(model, [&](std::string& section) { section[at] = static_cast<char>(section[at] ^ flip); });
       lowbit_model* loaded = nullptr;
       lowbit_session* session = nullptr;
       const lowbit_status status = lowbit_model_from_memory(bytes.data(), bytes.size(), &loaded);
@@ -261,7 +263,8 @@ TEST(PackedSection, WithImpossibleNumbersIsRefused) {
 }
 
 TEST(DeviceTables, EqualTheToolkitsReferences) {
-  for (const char* op : {"Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Elu", "Gelu", "Softplus", "Mish", "Abs", "Neg", "Clip"}) {
+  for (const char* op : {"Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Elu", "Gelu", "Softplus",
+                         "Mish", "Abs", "Neg", "Clip"}) {
     GraphBuilder g;
     const ValueId x = g.input("x", to_shape({4}));
     const ValueId low = g.constant("low", Tensor::scalar(0.0f)), high = g.constant("high", Tensor::scalar(6.0f));
@@ -269,8 +272,10 @@ TEST(DeviceTables, EqualTheToolkitsReferences) {
     const ValueId y = std::string(op) == "Clip" ? g.node(op, "f", {x, low, high}) : g.node(op, "f", {x});
     g.annotate(y, "uint8", 0.03f, 100);
     std::string why;
-    const auto ours = device_steps().table(g.graph, g.graph.nodes[0], *g.graph.value(x).quantization, *g.graph.value(y).quantization, why);
-    const auto theirs = lookup_table(g.graph, g.graph.nodes[0], *g.graph.value(x).quantization, *g.graph.value(y).quantization, why);
+    const auto ours = device_steps().table(g.graph, g.graph.nodes[0], *g.graph.value(x).quantization,
+                                           *g.graph.value(y).quantization, why);
+    const auto theirs =
+        lookup_table(g.graph, g.graph.nodes[0], *g.graph.value(x).quantization, *g.graph.value(y).quantization, why);
     ASSERT_TRUE(ours && theirs) << op << ": " << why;
     EXPECT_EQ(*ours, *theirs) << op;
   }

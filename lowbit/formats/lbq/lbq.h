@@ -49,8 +49,8 @@ class Container {
   /// Error{unsupported} for number systems this build does not have.
   Model read_model(
       const std::function<void(const Value& value, uint64_t tensor, uint64_t parameter_bytes)>& on_constant = {}) const;
-  /// The model for somebody who has the constants of these values in another form: their type and dimensions are right, their
-  /// elements are zeros that take no memory, and their bytes in the file are not touched.
+  /// The model for somebody who has the constants of these values in another form: their type and dimensions are right,
+  /// their elements are zeros that take no memory, and their bytes in the file are not touched.
   Model read_model_without(const std::set<std::string>& constants) const;
 
   /// A named section, checked; nothing if there is none.

@@ -29,8 +29,8 @@ class WeightStore {
  public:
   /// The entry of a key, if there is one. Thread-safe, as everything here.
   std::optional<Blob> find(const std::string& key) const;
-  /// Adds an entry: made while planning, or a section of a mapped container. The first one of a key stays. `source`: the
-  /// constant that was packed, if nothing else reads it; with the entry at hand it need not be loaded.
+  /// Adds an entry: made while planning, or a section of a mapped container. The first one of a key stays. `source`:
+  /// the constant that was packed, if nothing else reads it; with the entry at hand it need not be loaded.
   void put(const std::string& key, Blob blob, const std::string& source = "");
   /// All entries so far, by key.
   std::map<std::string, Blob> entries() const;
