@@ -25,10 +25,19 @@ CompiledModel::CompiledModel(std::shared_ptr<const Graph> graph, std::shared_ptr
                              std::function<std::shared_ptr<const Graph>()> load, ExtraSteps extra)
     : graph_(std::move(graph)), weights_(std::move(weights)), load_(std::move(load)), extra_(extra) {}
 
-const Graph& CompiledModel::graph_for(const std::vector<Dims>& dims, bool reference_float) {
-  if (!load_ || (!reference_float && dims == default_dims())) return *graph_;
+std::shared_ptr<const plan::Plan> CompiledModel::build(const std::vector<Dims>& dims, plan::PlanOptions options) {
+  const std::set<std::string> absent = load_ ? weights_->sources() : std::set<std::string>{};
+  if (!load_ || (!options.reference_float && dims == default_dims())) {
+    try {
+      options.absent = &absent;
+      return plan::Builder(*graph_, dims, weights_, options).build();
+    } catch (const plan::AbsentConstant&) {
+      LOWBIT_CHECK(load_ != nullptr);
+    }
+  }
   if (!loaded_) loaded_ = load_();
-  return *loaded_;
+  options.absent = nullptr;
+  return plan::Builder(*loaded_, dims, weights_, options).build();
 }
 
 std::vector<Dims> CompiledModel::default_dims() const {
@@ -72,7 +81,7 @@ std::shared_ptr<const plan::Plan> CompiledModel::plan(const std::vector<Dims>& d
   const plan::PlanOptions options{threads, reference_float, extra_.fallback, extra_.table};
   std::shared_ptr<const plan::Plan> made;
   try {
-    made = plan::Builder(graph_for(dims, reference_float), dims, weights_, options).build();
+    made = build(dims, options);
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::out_of_memory, "no memory for the plan of the model");
   }

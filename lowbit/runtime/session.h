@@ -29,8 +29,8 @@ class CompiledModel {
  public:
   /// `graph` must not change any more.
   explicit CompiledModel(std::shared_ptr<const Graph> graph, ExtraSteps extra = {});
-  /// With packed weights at hand: `graph` may lack the constants that only they were made from, as long as plans are
-  /// for the default dims, which they were packed for. `load` reads the whole graph for all others.
+  /// With packed weights at hand: `graph` may lack the elements of weights->sources(), which they were made from.
+  /// `load` reads the whole graph, for other dims than the default ones and where an entry turns out to be missing.
   CompiledModel(std::shared_ptr<const Graph> graph, std::shared_ptr<plan::WeightStore> weights,
                 std::function<std::shared_ptr<const Graph>()> load, ExtraSteps extra = {});
 
@@ -55,7 +55,7 @@ class CompiledModel {
   };
   void check_dims(const std::vector<Dims>& dims) const;
 
-  const Graph& graph_for(const std::vector<Dims>& dims, bool reference_float);
+  std::shared_ptr<const plan::Plan> build(const std::vector<Dims>& dims, plan::PlanOptions options);
 
   std::shared_ptr<const Graph> graph_;
   std::shared_ptr<plan::WeightStore> weights_;

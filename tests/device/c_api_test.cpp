@@ -244,6 +244,14 @@ TEST(PackedSection, OfOtherVersionsOrInstructionSetsIsIgnored) {
   EXPECT_EQ(answer(other.session), answer(plain.session));
 }
 
+TEST(PackedSection, ThatLacksAnEntryIsCompletedFromTheWeights) {
+  const Model model = small_model();
+  // "conv/..." becomes another key, which nobody asks for.
+  Opened plain(bytes_of(model)),
+      other(prepacked(model, [](std::string&section) { section[section.find("conv/")] = 'k'; }));
+  EXPECT_EQ(answer(other.session), answer(plain.session));
+}
+
 TEST(PackedSection, WithImpossibleNumbersIsRefused) {
   const Model model = small_model();
   const size_t head = 400;
