@@ -5,6 +5,7 @@
 #include "lowbit/api/inspect.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/base/hash.h"
+#include "lowbit/device/container_model.h"
 #include "lowbit/formats/lbq/lbq.h"
 #include "lowbit/passes/lower_qdq.h"
 #include "lowbit/passes/raise_weights.h"
@@ -41,6 +42,22 @@ Model convert_model(const std::string& input, const std::string& output, WriteOp
   else if (has_annotations(model.graph))
     model = lower_model(model);
   save_model(model, output, options);
+  return load_model(output);
+}
+
+Model prepack_model(const std::string& input, const std::string& output, const WriteOptions& options) {
+  if (!format_to_write(output).keeps_annotations)
+    throw Error(ErrorCode::bad_argument, "packed weights are kept in containers only (name the output .lbq)", output);
+  const Model model = open_model(input);
+  std::vector<lbq::NamedSection> sections;
+  try {
+    sections = prepacked_sections(model.graph);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.message(), error.where().empty() ? input : input + ": " + error.where());
+  }
+  AtomicFile file(output);
+  lbq::write_model(model, file, {options.entropy, std::move(sections)});
+  file.commit();
   return load_model(output);
 }
 

@@ -23,6 +23,11 @@ std::string stored_recipe(const std::string& path);
 /// model as it is in the new file.
 Model convert_model(const std::string& input, const std::string& output, WriteOptions options = {});
 
+/// The same into a container (Error{bad_argument} for another extension) that also holds the weights as the kernels of
+/// this machine's instruction set read them, so that the small runtime maps them instead of packing them. Throws
+/// Error{unsupported}, naming operators, if the small runtime does not run the model.
+Model prepack_model(const std::string& input, const std::string& output, const WriteOptions& options = {});
+
 /// What a container says about its making.
 struct ContainerTexts {
   std::string source_path;    ///< the file it was made of; its name without folder, its bytes and xxHash64 are kept

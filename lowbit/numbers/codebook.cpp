@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/kmeans1d.h"
 #include "lowbit/numbers/level_table.h"
 #include "lowbit/numbers/names.h"
@@ -41,7 +42,7 @@ constinit const NumberSystem codebook_system = {
     .format_name = name_with_bits,
     .codes = unsigned_codes,
     .param_count = level_count,
-    .fit = fit,
+    .fit = kFits ? fit : nullptr,
     .level = level,
 };
 

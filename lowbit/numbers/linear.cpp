@@ -1,4 +1,5 @@
 #include "lowbit/numbers/linear.h"
+#include "lowbit/numbers/fits.h"
 
 #include <algorithm>
 #include <cmath>
@@ -154,7 +155,7 @@ constexpr NumberSystem row(std::string_view name, std::string_view summary) {
           .min_bits = 1,
           .max_bits = kMostBits,
           .param_count = two_params,
-          .fit = fit,
+          .fit = kFits ? fit : nullptr,
           .level = level,
           .encode = encode_values,
           .decode = decode_codes,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lowbit/numbers/elementary.h"
+#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/names.h"
 #include "lowbit/numbers/scale_fit.h"
 
@@ -64,7 +65,7 @@ constinit const NumberSystem nf_system = {
     .format_name = name_with_bits,
     .codes = unsigned_codes,
     .param_count = one_param,
-    .fit = fit,
+    .fit = kFits ? fit : nullptr,
     .level = level,
 };
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "lowbit/numbers/fit_data.h"
+#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/number_system.h"
 
 namespace lowbit {
@@ -48,7 +49,7 @@ constexpr NumberSystem magnitude_system(NumberSystem system) {
   };
   system.fit = [](const NumberFormat& format, std::span<const float> x, std::span<const float> importance,
                   const FitOptions& options, float* params) {
-    fit_magnitudes(Curve, format, {x, importance}, options, params);
+    if constexpr (kFits) fit_magnitudes(Curve, format, {x, importance}, options, params);
   };
   return system;
 }

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 
+#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/names.h"
 #include "lowbit/numbers/scale_fit.h"
 #include "lowbit/numbers/vector_loops.h"
@@ -93,7 +94,7 @@ constexpr NumberSystem row(std::string_view name, std::string_view summary, std:
   system.param_count = [](const NumberFormat&) { return 1; };
   system.fit = [](const NumberFormat& format, std::span<const float> x, std::span<const float> importance,
                   const FitOptions& options, float* params) {
-    fit_small_float(F, format, {x, importance}, options, params);
+    if constexpr (kFits) fit_small_float(F, format, {x, importance}, options, params);
   };
   system.level = [](const NumberFormat&, const float* params, int32_t code) {
     return static_cast<double>(params[0]) * value_of(F, code);

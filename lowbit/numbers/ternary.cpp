@@ -8,6 +8,7 @@
 #include <cmath>
 #include <vector>
 
+#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/names.h"
 #include "lowbit/numbers/weighted_points.h"
 
@@ -60,7 +61,7 @@ constexpr NumberSystem row(std::string_view name, std::string_view summary, std:
   system.format_name = [](const NumberFormat& format) { return std::string(format.system->name); };
   system.codes = [](const NumberFormat&) { return kBits == 1 ? CodeRange{0, 1} : CodeRange{-1, 1}; };
   system.param_count = [](const NumberFormat&) { return 1; };
-  system.fit = fit<kBits != 1>;
+  system.fit = kFits ? fit<kBits != 1> : nullptr;
   system.level = [](const NumberFormat&, const float* params, int32_t code) {
     return static_cast<double>(params[0]) * (kBits == 1 ? 2 * code - 1 : code);
   };

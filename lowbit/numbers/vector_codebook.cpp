@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "lowbit/numbers/fits.h"
 #include "lowbit/numbers/kmeans.h"
 #include "lowbit/numbers/names.h"
 
@@ -62,7 +63,7 @@ constinit const NumberSystem vq_system = {
           return CodeRange{0, format.option - 1};
         },
     .param_count = [](const NumberFormat& format) { return format.option * format.vector_size; },
-    .fit = fit,
+    .fit = kFits ? fit : nullptr,
     .vector_level = vector_level,
     .default_granularity = "tensor",
 };

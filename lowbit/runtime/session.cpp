@@ -21,6 +21,25 @@ void run_on_pool(void* pool, void (*task)(void* argument, size_t i), void* argum
 CompiledModel::CompiledModel(std::shared_ptr<const Graph> graph, ExtraSteps extra)
     : graph_(std::move(graph)), weights_(std::make_shared<plan::WeightStore>()), extra_(extra) {}
 
+CompiledModel::CompiledModel(std::shared_ptr<const Graph> graph, std::shared_ptr<plan::WeightStore> weights,
+                             std::function<std::shared_ptr<const Graph>()> load, ExtraSteps extra)
+    : graph_(std::move(graph)), weights_(std::move(weights)), load_(std::move(load)), extra_(extra) {}
+
+std::shared_ptr<const plan::Plan> CompiledModel::build(const std::vector<Dims>& dims, plan::PlanOptions options) {
+  const std::set<std::string> absent = load_ ? weights_->sources() : std::set<std::string>{};
+  if (!load_ || (!options.reference_float && dims == default_dims())) {
+    try {
+      options.absent = &absent;
+      return plan::Builder(*graph_, dims, weights_, options).build();
+    } catch (const plan::AbsentConstant&) {
+      LOWBIT_CHECK(load_ != nullptr);
+    }
+  }
+  if (!loaded_) loaded_ = load_();
+  options.absent = nullptr;
+  return plan::Builder(*loaded_, dims, weights_, options).build();
+}
+
 std::vector<Dims> CompiledModel::default_dims() const {
   std::vector<Dims> result;
   for (const ValueId id : graph_->inputs) {
@@ -62,7 +81,7 @@ std::shared_ptr<const plan::Plan> CompiledModel::plan(const std::vector<Dims>& d
   const plan::PlanOptions options{threads, reference_float, extra_.fallback, extra_.table};
   std::shared_ptr<const plan::Plan> made;
   try {
-    made = plan::Builder(*graph_, dims, weights_, options).build();
+    made = build(dims, options);
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::out_of_memory, "no memory for the plan of the model");
   }

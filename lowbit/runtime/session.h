@@ -29,6 +29,10 @@ class CompiledModel {
  public:
   /// `graph` must not change any more.
   explicit CompiledModel(std::shared_ptr<const Graph> graph, ExtraSteps extra = {});
+  /// With packed weights at hand: `graph` may lack the elements of weights->sources(), which they were made from.
+  /// `load` reads the whole graph, for other dims than the default ones and where an entry turns out to be missing.
+  CompiledModel(std::shared_ptr<const Graph> graph, std::shared_ptr<plan::WeightStore> weights,
+                std::function<std::shared_ptr<const Graph>()> load, ExtraSteps extra = {});
 
   const Graph& graph() const { return *graph_; }
   const std::shared_ptr<plan::WeightStore>& weights() const { return weights_; }
@@ -51,8 +55,12 @@ class CompiledModel {
   };
   void check_dims(const std::vector<Dims>& dims) const;
 
+  std::shared_ptr<const plan::Plan> build(const std::vector<Dims>& dims, plan::PlanOptions options);
+
   std::shared_ptr<const Graph> graph_;
   std::shared_ptr<plan::WeightStore> weights_;
+  std::function<std::shared_ptr<const Graph>()> load_;
+  std::shared_ptr<const Graph> loaded_;
   ExtraSteps extra_;
   std::mutex mutex_;
   std::vector<Entry> plans_;  ///< latest last

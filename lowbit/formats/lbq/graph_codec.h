@@ -23,6 +23,8 @@ void write_graph(const Graph& graph, GraphTables& tables, Writer& writer);
 /// Where they come from.
 struct GraphSources {
   std::function<Tensor(uint64_t index)> tensor;  ///< throws Error{bad_file} for an index that does not exist
+  /// The same for the constant of a value.
+  std::function<Tensor(const std::string& value, uint64_t index)> constant;
   const std::vector<AnnotationEntry>& annotations;
   /// Told of each value with a constant, the index of its tensor and the bytes of its parameters; may be empty.
   std::function<void(const Value& value, uint64_t tensor, uint64_t parameter_bytes)> on_constant = {};

@@ -103,7 +103,7 @@ class GraphReader {
     value.dtype = *type;
     value.shape = read_shape();
     const uint64_t constant = cursor_.varint(), annotation = cursor_.varint();
-    if (constant > 0) value.constant = sources_.tensor(constant - 1);
+    if (constant > 0) value.constant = sources_.constant(value.name, constant - 1);
     if (annotation > 0) {
       if (annotation > sources_.annotations.size() || annotated_[annotation - 1])
         cursor_.fail("refers to an annotation that does not exist or belongs to another value");

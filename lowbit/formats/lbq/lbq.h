@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,9 @@ class Container {
   /// Error{unsupported} for number systems this build does not have.
   Model read_model(
       const std::function<void(const Value& value, uint64_t tensor, uint64_t parameter_bytes)>& on_constant = {}) const;
+  /// The model for somebody who has the constants of these values in another form: their type and dimensions are right,
+  /// their elements are zeros that take no memory, and their bytes in the file are not touched.
+  Model read_model_without(const std::set<std::string>& constants) const;
 
   /// A named section, checked; nothing if there is none.
   std::optional<Tensor> find_section(std::string_view name) const;
@@ -63,6 +67,8 @@ class Container {
   const SectionEntry* find(uint32_t kind) const;
   Bytes bytes_of_section(uint32_t kind) const;
   Tensor section_tensor(const SectionEntry& entry) const;
+  Model read(const std::function<void(const Value&, uint64_t, uint64_t)>& on_constant,
+             const std::set<std::string>& without) const;
 
   Bytes file_;
   std::shared_ptr<const void> owner_;

@@ -1,3 +1,5 @@
+#include <sys/mman.h>
+
 #include <algorithm>
 
 #include "lowbit/formats/lbq/graph_codec.h"
@@ -31,6 +33,18 @@ class TensorCache {
     return *tensor;
   }
 
+  /// A tensor of this form, all zeros, without touching the file.
+  Tensor stand_in(uint64_t index) {
+    if (index >= entries_.size()) return get(index);
+    const TensorEntry& entry = entries_[static_cast<size_t>(index)];
+    const auto bytes = static_cast<size_t>(element_count(entry.dims)) * dtype_bytes(entry.dtype);
+    std::optional<Tensor>& tensor = tensors_[static_cast<size_t>(index)];
+    if (tensor || bytes == 0) return get(index);
+    if (bytes > zero_bytes_ && !map_zeros(bytes)) return get(index);
+    tensor = Tensor::view(entry.dtype, entry.dims, {static_cast<const std::byte*>(zeros_.get()), bytes}, zeros_);
+    return *tensor;
+  }
+
   /// A writer leaves no tensor out; one that nothing refers to would never be checked.
   void check_all_used() const {
     if (!std::all_of(tensors_.begin(), tensors_.end(), [](const auto& tensor) { return tensor.has_value(); }))
@@ -38,9 +52,20 @@ class TensorCache {
   }
 
  private:
+  /// Pages of zeros that are never written, so that the system backs them with none.
+  bool map_zeros(size_t bytes) {
+    void* pages = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (pages == MAP_FAILED) return false;
+    zeros_ = {pages, [bytes](const void* p) { munmap(const_cast<void*>(p), bytes); }};
+    zero_bytes_ = bytes;
+    return true;
+  }
+
   const std::vector<TensorEntry>& entries_;
   std::shared_ptr<const void> owner_;
   std::vector<std::optional<Tensor>> tensors_;
+  std::shared_ptr<const void> zeros_;
+  size_t zero_bytes_ = 0;
 };
 
 }  // namespace
@@ -100,6 +125,13 @@ std::vector<NamedSection> Container::named_sections() const {
 }
 
 Model Container::read_model(const std::function<void(const Value&, uint64_t, uint64_t)>& on_constant) const {
+  return read(on_constant, {});
+}
+
+Model Container::read_model_without(const std::set<std::string>& constants) const { return read({}, constants); }
+
+Model Container::read(const std::function<void(const Value&, uint64_t, uint64_t)>& on_constant,
+                      const std::set<std::string>& without) const {
   const std::vector<AnnotationEntry> annotations =
       find(kAnnotations) ? read_annotations(bytes_of_section(kAnnotations)) : std::vector<AnnotationEntry>{};
   TensorCache tensors(tensors_, owner_);
@@ -114,7 +146,11 @@ Model Container::read_model(const std::function<void(const Value&, uint64_t, uin
     std::string domain = cursor.text();
     model.source_opsets.push_back({std::move(domain), cursor.svarint()});
   }
-  model.graph = read_graph(cursor, {[&](uint64_t index) { return tensors.get(index); }, annotations, on_constant});
+  const auto constant = [&](const std::string& value, uint64_t index) {
+    return without.count(value) > 0 ? tensors.stand_in(index) : tensors.get(index);
+  };
+  model.graph =
+      read_graph(cursor, {[&](uint64_t index) { return tensors.get(index); }, constant, annotations, on_constant});
   cursor.finish();
   tensors.check_all_used();
   if (find(kPreprocessing)) model.metadata.emplace_back(kPreprocessingKey, text(kPreprocessing));

@@ -36,33 +36,37 @@ struct Weights<FloatStorage::bf16> {
   return _mm256_min_ps(high, _mm256_max_ps(low, v));
 }
 
+/// All bits of the first n lanes.
+[[gnu::always_inline]] inline __m256i first_lanes(int64_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n > 0 ? static_cast<int>(n) : 0), lane);
+}
 [[gnu::always_inline]] inline __m256 load_eight(const float* p, int64_t n) {
-  if (n >= 8) return _mm256_loadu_ps(p);
-  float lanes[8] = {};
-  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
-  return _mm256_loadu_ps(lanes);
+  return n >= 8 ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, first_lanes(n));
 }
 [[gnu::always_inline]] inline void store_eight(float* p, int64_t n, __m256 v) {
-  if (n >= 8) return _mm256_storeu_ps(p, v);
-  float lanes[8];
-  _mm256_storeu_ps(lanes, v);
-  for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+  if (n >= 8)
+    _mm256_storeu_ps(p, v);
+  else
+    _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
+/// The rows [first, first + M) of the m rows of a tile.
 template <FloatStorage kStorage, int M>
-void tile_rows(const FloatTile& tile) {
+void tile_rows(const FloatTile& tile, int first, int m) {
   using Storage = Weights<kStorage>;
+  float* const c = tile.c + first * tile.c_stride;
   __m256 sums[M][2];
 #pragma GCC unroll 6
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
-      const float* from = tile.first ? tile.bias : tile.c + i * tile.c_stride;
+      const float* from = tile.first ? tile.bias : c + i * tile.c_stride;
       sums[i][h] = from ? load_eight(from + 8 * h, tile.columns - 8 * h) : _mm256_setzero_ps();
     }
   const auto* weights = static_cast<const typename Storage::Element*>(tile.weights);
-  const float* const* rows = tile.rows;
-  for (int64_t tap = 0; tap < tile.taps; ++tap, weights += tile.tap_stride, rows += M) {
+  const float* const* rows = tile.rows + first;
+  for (int64_t tap = 0; tap < tile.taps; ++tap, weights += tile.tap_stride, rows += m) {
     const auto* w = weights;
     const float* x[M];
 #pragma GCC unroll 6
@@ -83,26 +87,18 @@ void tile_rows(const FloatTile& tile) {
   for (int i = 0; i < M; ++i)
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h)
-      store_eight(tile.c + i * tile.c_stride + 8 * h, tile.columns - 8 * h,
+      store_eight(c + i * tile.c_stride + 8 * h, tile.columns - 8 * h,
                   tile.last ? clamp(sums[i][h], low, high) : sums[i][h]);
 }
 
+/// Whole tiles, then smaller ones for the rows that are left: few sizes keep the library small.
 template <FloatStorage kStorage>
 void any_rows(const FloatTile& tile, int m) noexcept {
-  switch (m) {
-    case 1:
-      return tile_rows<kStorage, 1>(tile);
-    case 2:
-      return tile_rows<kStorage, 2>(tile);
-    case 3:
-      return tile_rows<kStorage, 3>(tile);
-    case 4:
-      return tile_rows<kStorage, 4>(tile);
-    case 5:
-      return tile_rows<kStorage, 5>(tile);
-    default:
-      return tile_rows<kStorage, 6>(tile);
-  }
+  int i = 0;
+  for (; m - i >= 6; i += 6) tile_rows<kStorage, 6>(tile, i, m);
+  for (; m - i >= 4; i += 4) tile_rows<kStorage, 4>(tile, i, m);
+  for (; m - i >= 2; i += 2) tile_rows<kStorage, 2>(tile, i, m);
+  if (i < m) tile_rows<kStorage, 1>(tile, i, m);
 }
 
 // Thirty-two channels at a time hide the latency of the chains.

@@ -38,31 +38,30 @@ struct Weights<FloatStorage::bf16> {
   return _mm512_min_ps(high, _mm512_max_ps(low, v));
 }
 
+[[gnu::always_inline]] inline __mmask16 first_lanes(int64_t n) {
+  return static_cast<__mmask16>(n >= 16 ? 0xffff : (1u << n) - 1);
+}
 [[gnu::always_inline]] inline __m512 load_part(const float* p, int64_t n) {
-  if (n >= 16) return _mm512_loadu_ps(p);
-  float lanes[16] = {};
-  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
-  return _mm512_loadu_ps(lanes);
+  return _mm512_maskz_loadu_ps(first_lanes(n), p);
 }
 [[gnu::always_inline]] inline void store_part(float* p, int64_t n, __m512 v) {
-  if (n >= 16) return _mm512_storeu_ps(p, v);
-  float lanes[16];
-  _mm512_storeu_ps(lanes, v);
-  for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+  _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }
 
+/// The rows [first, first + M) of the m rows of a tile.
 template <FloatStorage kStorage, int M>
-void tile_rows(const FloatTile& tile) {
+void tile_rows(const FloatTile& tile, int first, int m) {
   using Storage = Weights<kStorage>;
+  float* const c = tile.c + first * tile.c_stride;
   __m512 sums[M];
 #pragma GCC unroll 14
   for (int i = 0; i < M; ++i) {
-    const float* from = tile.first ? tile.bias : tile.c + i * tile.c_stride;
+    const float* from = tile.first ? tile.bias : c + i * tile.c_stride;
     sums[i] = from ? load_part(from, tile.columns) : _mm512_setzero_ps();
   }
   const auto* weights = static_cast<const typename Storage::Element*>(tile.weights);
-  const float* const* rows = tile.rows;
-  for (int64_t tap = 0; tap < tile.taps; ++tap, weights += tile.tap_stride, rows += M) {
+  const float* const* rows = tile.rows + first;
+  for (int64_t tap = 0; tap < tile.taps; ++tap, weights += tile.tap_stride, rows += m) {
     const auto* w = weights;
     for (int64_t k = 0; k < tile.k; ++k, w += kFloatColumns) {
       const __m512 column = Storage::sixteen(w);
@@ -73,41 +72,18 @@ void tile_rows(const FloatTile& tile) {
   const __m512 low = _mm512_set1_ps(tile.low), high = _mm512_set1_ps(tile.high);
 #pragma GCC unroll 14
   for (int i = 0; i < M; ++i)
-    store_part(tile.c + i * tile.c_stride, tile.columns, tile.last ? clamp(sums[i], low, high) : sums[i]);
+    store_part(c + i * tile.c_stride, tile.columns, tile.last ? clamp(sums[i], low, high) : sums[i]);
 }
 
+/// Whole tiles, then smaller ones for the rows that are left: few sizes keep the library small.
 template <FloatStorage kStorage>
 void any_rows(const FloatTile& tile, int m) noexcept {
-  switch (m) {
-    case 1:
-      return tile_rows<kStorage, 1>(tile);
-    case 2:
-      return tile_rows<kStorage, 2>(tile);
-    case 3:
-      return tile_rows<kStorage, 3>(tile);
-    case 4:
-      return tile_rows<kStorage, 4>(tile);
-    case 5:
-      return tile_rows<kStorage, 5>(tile);
-    case 6:
-      return tile_rows<kStorage, 6>(tile);
-    case 7:
-      return tile_rows<kStorage, 7>(tile);
-    case 8:
-      return tile_rows<kStorage, 8>(tile);
-    case 9:
-      return tile_rows<kStorage, 9>(tile);
-    case 10:
-      return tile_rows<kStorage, 10>(tile);
-    case 11:
-      return tile_rows<kStorage, 11>(tile);
-    case 12:
-      return tile_rows<kStorage, 12>(tile);
-    case 13:
-      return tile_rows<kStorage, 13>(tile);
-    default:
-      return tile_rows<kStorage, 14>(tile);
-  }
+  int i = 0;
+  for (; m - i >= 14; i += 14) tile_rows<kStorage, 14>(tile, i, m);
+  for (; m - i >= 7; i += 7) tile_rows<kStorage, 7>(tile, i, m);
+  for (; m - i >= 4; i += 4) tile_rows<kStorage, 4>(tile, i, m);
+  for (; m - i >= 2; i += 2) tile_rows<kStorage, 2>(tile, i, m);
+  if (i < m) tile_rows<kStorage, 1>(tile, i, m);
 }
 
 template <int V>

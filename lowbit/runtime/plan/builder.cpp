@@ -125,6 +125,7 @@ View Builder::constant_view(const Tensor& tensor) {
 Builder::Place& Builder::ensure_constant(ValueId id) {
   Place& made = place(id);
   if (!made.views.empty()) return made;
+  require_elements(id);
   const Tensor* tensor = known(id);
   LOWBIT_CHECK(tensor != nullptr);
   const Value& value = graph_.value(id);
@@ -181,7 +182,16 @@ View Builder::operand(ValueId id, Order order) {
   return view;
 }
 
+void Builder::require_elements(ValueId id) const {
+  if (options_.absent && id != kNone && options_.absent->count(graph_.value(id).name) > 0) throw AbsentConstant{};
+}
+
+std::string Builder::own_constant(ValueId id) const {
+  return graph_.constant(id) && only_reader(id) >= 0 ? graph_.value(id).name : "";
+}
+
 Tensor Builder::real_constant(ValueId id) const {
+  require_elements(id);
   const Value& value = graph_.value(id);
   return is_coded(value) ? weight_values(value) : to_float32(*value.constant);
 }

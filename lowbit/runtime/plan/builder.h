@@ -27,6 +27,9 @@ using Factory = bool (*)(Builder& builder, int32_t node, std::string& why);
 using TableMaker = std::optional<std::vector<int32_t>> (*)(const Graph& graph, const Node& node, const Quantization& x,
                                                            const Quantization& y, std::string& why);
 
+/// Thrown while planning if the elements of a constant are needed that the graph lacks.
+struct AbsentConstant {};
+
 /// How a plan is made.
 struct PlanOptions {
   int threads = 1;
@@ -36,6 +39,8 @@ struct PlanOptions {
   /// Used where no step covers a node; null in the small runtime.
   Factory fallback = nullptr;
   TableMaker table = nullptr;
+  /// Constants that the graph lacks because packed weights stand for them. May be null.
+  const std::set<std::string>* absent = nullptr;
 };
 
 /// A Pad whose only reader may do the padding by itself. It is made only when somebody else asks for it.
@@ -71,6 +76,10 @@ class Builder {
   const LowerContext& context() const { return context_; }
   const PlanOptions& options() const { return options_; }
   WeightStore& weights() { return *weights_; }
+  /// To be called before the elements of a constant are read from the graph itself. Throws AbsentConstant.
+  void require_elements(ValueId id) const;
+  /// The name of a constant if only this step reads it, for WeightStore::put(); else "".
+  std::string own_constant(ValueId id) const;
   const Node& node(int32_t n) const { return graph_.nodes[static_cast<size_t>(n)]; }
 
   /// Whether the value is computed already (constants are).

@@ -9,8 +9,8 @@ namespace lowbit::plan {
 namespace {
 
 constexpr char kMagic[4] = {'L', 'B', 'P', 'W'};
-constexpr uint32_t kVersion = 1;
-constexpr size_t kHead = 16, kEntry = 24, kLine = 64;
+constexpr uint32_t kVersion = 2;
+constexpr size_t kHead = 24, kEntry = 24, kLine = 64;
 
 size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
@@ -25,6 +25,12 @@ struct Reader {
     const Bytes part = bytes.subspan(at, static_cast<size_t>(count));
     at += static_cast<size_t>(count);
     return part;
+  }
+  /// A text of this length, padded to 8.
+  std::string text(uint64_t length) {
+    const Bytes part = take(length);
+    take((8 - length % 8) % 8);
+    return {reinterpret_cast<const char*>(part.data()), part.size()};
   }
   template <typename T>
   T number() {
@@ -41,15 +47,17 @@ std::string packed_section_name() { return "plan/" + std::string(kernels::isa_ro
 Tensor write_packed_section(const WeightStore& store) {
   const std::map<std::string, Blob> entries = store.entries();
   size_t head = kHead;
+  const std::set<std::string> names = store.sources();
   for (const auto& [key, blob] : entries) head += kEntry + rounded(key.size(), 8);
+  for (const std::string& name : names) head += 8 + rounded(name.size(), 8);
   size_t total = rounded(head, kLine);
   for (const auto& [key, blob] : entries) total += rounded(blob.size, kLine);
   Tensor section(DType::uint8, {static_cast<int64_t>(total)});
   std::byte* out = section.mutable_raw();
-  const uint64_t count = entries.size();
+  const uint64_t counts[2] = {entries.size(), names.size()};
   std::memcpy(out, kMagic, sizeof kMagic);
   std::memcpy(out + 4, &kVersion, sizeof kVersion);
-  std::memcpy(out + 8, &count, sizeof count);
+  std::memcpy(out + 8, counts, sizeof counts);
   size_t at = kHead, data = rounded(head, kLine);
   for (const auto& [key, blob] : entries) {
     const uint64_t numbers[3] = {key.size(), data, blob.size};
@@ -59,6 +67,12 @@ Tensor write_packed_section(const WeightStore& store) {
     at += kEntry + rounded(key.size(), 8);
     data += rounded(blob.size, kLine);
   }
+  for (const std::string& name : names) {
+    const uint64_t length = name.size();
+    std::memcpy(out + at, &length, sizeof length);
+    std::memcpy(out + at + 8, name.data(), name.size());
+    at += 8 + rounded(name.size(), 8);
+  }
   return section;
 }
 
@@ -67,8 +81,8 @@ void read_packed_section(const Tensor& section, WeightStore& store) {
   const Bytes magic = reader.take(sizeof kMagic);
   if (std::memcmp(magic.data(), kMagic, sizeof kMagic) != 0 || reader.number<uint32_t>() != kVersion)
     return;  // of another version: not used
-  const auto count = reader.number<uint64_t>();
-  if (count > section.byte_size() / kEntry)
+  const auto count = reader.number<uint64_t>(), names = reader.number<uint64_t>();
+  if (count > section.byte_size() / kEntry || names > section.byte_size() / 8)
     throw Error(ErrorCode::bad_file, "a section of packed weights counts more than it holds");
   // Kernels want aligned weights; a section that lies unaligned in memory is copied once.
   std::shared_ptr<const void> owner = std::make_shared<const Tensor>(section);
@@ -81,13 +95,12 @@ void read_packed_section(const Tensor& section, WeightStore& store) {
   }
   for (uint64_t i = 0; i < count; ++i) {
     const auto length = reader.number<uint64_t>(), offset = reader.number<uint64_t>(), size = reader.number<uint64_t>();
-    const Bytes key = reader.take(length);
-    reader.take((8 - length % 8) % 8);
+    const std::string key = reader.text(length);
     if (offset % kLine != 0 || offset > section.byte_size() || size > section.byte_size() - offset)
       throw Error(ErrorCode::bad_file, "packed weights lie outside their section (write the container anew)");
-    store.put({reinterpret_cast<const char*>(key.data()), key.size()},
-              {{owner, base + offset}, static_cast<size_t>(size)});
+    store.put(key, {{owner, base + offset}, static_cast<size_t>(size)});
   }
+  for (uint64_t i = 0; i < names; ++i) store.add_source(reader.text(reader.number<uint64_t>()));
 }
 
 }  // namespace lowbit::plan

@@ -22,9 +22,20 @@ std::optional<Blob> WeightStore::find(const std::string& key) const {
   return found == entries_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void WeightStore::put(const std::string& key, Blob blob) {
+void WeightStore::put(const std::string& key, Blob blob, const std::string& source) {
   const std::lock_guard lock(mutex_);
-  entries_.emplace(key, std::move(blob));
+  entries_.try_emplace(key, std::move(blob));
+  if (!source.empty()) sources_.insert(source);
+}
+
+void WeightStore::add_source(const std::string& source) {
+  const std::lock_guard lock(mutex_);
+  sources_.insert(source);
+}
+
+std::set<std::string> WeightStore::sources() const {
+  const std::lock_guard lock(mutex_);
+  return sources_;
 }
 
 std::map<std::string, Blob> WeightStore::entries() const {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace lowbit::plan {
@@ -28,16 +29,21 @@ class WeightStore {
  public:
   /// The entry of a key, if there is one. Thread-safe, as everything here.
   std::optional<Blob> find(const std::string& key) const;
-  /// Adds an entry: made while planning, or a section of a mapped container. The first one of a key stays.
-  void put(const std::string& key, Blob blob);
+  /// Adds an entry: made while planning, or a section of a mapped container. The first one of a key stays. `source`:
+  /// the constant that was packed, if nothing else reads it; with the entry at hand it need not be loaded.
+  void put(const std::string& key, Blob blob, const std::string& source = "");
   /// All entries so far, by key.
   std::map<std::string, Blob> entries() const;
+  void add_source(const std::string& source);
+  /// The constants that only their entries were made from.
+  std::set<std::string> sources() const;
   /// Sum of the sizes.
   size_t bytes() const;
 
  private:
   mutable std::mutex mutex_;
   std::map<std::string, Blob> entries_;
+  std::set<std::string> sources_;
 };
 
 }  // namespace lowbit::plan

@@ -143,6 +143,20 @@ inline void store_some(void* to, uint64_t mask, const void* bytes, int n) {
     if (mask >> i & 1) static_cast<uint8_t*>(to)[i] = static_cast<const uint8_t*>(bytes)[i];
 }
 inline void mm512_mask_storeu_epi8(void* to, uint64_t mask, __m512i x) { store_some(to, mask, &x, 64); }
+inline void mm512_mask_storeu_ps(float* to, uint16_t mask, __m512 x) {
+  float lanes[16];
+  memcpy(lanes, &x, 64);
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) to[i] = lanes[i];
+}
+inline __m512 mm512_maskz_loadu_ps(uint16_t mask, const float* from) {
+  float lanes[16] = {};
+  for (int i = 0; i < 16; ++i)
+    if (mask >> i & 1) lanes[i] = from[i];
+  __m512 x;
+  memcpy(&x, lanes, 64);
+  return x;
+}
 inline void mm256_mask_storeu_epi8(void* to, uint32_t mask, __m256i x) { store_some(to, mask, &x, 32); }
 inline void mm_mask_storeu_epi8(void* to, uint16_t mask, __m128i x) { store_some(to, mask, &x, 16); }
 
@@ -201,6 +215,8 @@ inline __m512i sixteen(T... values) {
 #define _mm512_permutexvar_epi32 lowbit_emulated::permuted<uint32_t>
 #define _mm512_permutexvar_epi64 lowbit_emulated::permuted<uint64_t>
 #define _mm512_mask_storeu_epi8 lowbit_emulated::mm512_mask_storeu_epi8
+#define _mm512_mask_storeu_ps lowbit_emulated::mm512_mask_storeu_ps
+#define _mm512_maskz_loadu_ps lowbit_emulated::mm512_maskz_loadu_ps
 #define _mm256_mask_storeu_epi8 lowbit_emulated::mm256_mask_storeu_epi8
 #define _mm_mask_storeu_epi8 lowbit_emulated::mm_mask_storeu_epi8
 #define _mm512_loadu_si512 lowbit_emulated::loaded<__m512i>

@@ -77,6 +77,7 @@ std::optional<Blob> packed_weights(Builder& builder, const LayerNode& l, const Q
   const size_t bytes = kernel.packed_bytes(l.shape, output);
   const std::string key = fmt::format("{}/{}/{}", node.name, kernel.name, static_cast<int>(output));
   if (const auto found = builder.weights().find(key); found && found->size == bytes) return found;
+  builder.require_elements(node.input(1));
   const auto layer = make_integer_layer(builder.context(), node, l.bias, l.order, l.activation, why);
   if (!layer) return std::nullopt;
   if (layer->needs_64_bits()) return why = "its accumulators need 64 bits", std::nullopt;
@@ -98,7 +99,7 @@ std::optional<Blob> packed_weights(Builder& builder, const LayerNode& l, const Q
   const std::shared_ptr<std::byte> packed = allocate_aligned(bytes);
   kernel.pack(l.shape, weights, output, packed.get());
   Blob blob{packed, bytes};
-  builder.weights().put(key, blob);
+  builder.weights().put(key, blob, builder.own_constant(node.input(1)));
   return blob;
 }
 

@@ -98,7 +98,7 @@ bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
     const auto packed = allocate_aligned(bytes);
     kernels::float_layer_pack(l.shape, l.strides, kernels::FloatStorage::f32, packed.get());
     blob = Blob{packed, bytes};
-    builder.weights().put(key, *blob);
+    builder.weights().put(key, *blob, builder.own_constant(node.inputs[1]));
   }
   const FusedActivation activation = real_activation(builder, node.outputs[0]);
   RealLayerParams params{};
