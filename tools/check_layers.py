@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     "language": "core ops numbers runtime formats data",
     "eval": "core ops numbers runtime formats data",
     "training": "core ops numbers passes observe methods data eval",
+    "search": "core ops numbers passes observe methods eval",
     "report": "core",
     "api": EVERYTHING,
     "lowbit.h": EVERYTHING,

@@ -191,7 +191,7 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string to_html(const HtmlReport& report) {
-  std::string body = html::verdict(report) + html::findings(report) + html::error_bars(report) +
+  std::string body = html::verdict(report) + report.search + html::findings(report) + html::error_bars(report) +
                      html::ledger(report.coverage) + html::distributions(report.distributions) + html::manifest(report);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "

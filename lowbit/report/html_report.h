@@ -34,6 +34,7 @@ struct HtmlReport {
   std::vector<LayerError> layer_errors;  ///< any order; empty if not measured
   std::vector<Distribution> distributions;
   std::vector<std::string> notes;
+  std::string search;   ///< markup of search_html(), of the automatic mode; empty: none
   std::string recipe;   ///< TOML that makes this result again
   std::string command;  ///< the command line that was given
 };
