@@ -48,6 +48,7 @@ class Search {
       LOWBIT_CHECK(layer.candidates.size() == layer.choices.size() && !layer.choices.empty());
       choices_.push_back(layer.choices);
     }
+    drop_times();
   }
 
   Outcome run() {
@@ -64,6 +65,13 @@ class Search {
   }
 
  private:
+  /// Times that nobody asked for would only make the front larger.
+  void drop_times() {
+    for (std::vector<Choice>& layer : choices_)
+      for (Choice& choice : layer)
+        if (!problem_.target.max_ms) choice.ms = 0;
+  }
+
   Limits limits() const {
     Limits limits;
     if (problem_.target.max_bytes) limits.bytes = *problem_.target.max_bytes - fixed_.bytes;
@@ -246,6 +254,7 @@ class Search {
     if (outcome_.trials.size() < 2) return false;
     const std::vector<std::vector<Choice>> before = choices_;
     choices_ = corrected_losses(problem_.layers, outcome_.trials);
+    drop_times();
     for (size_t l = 0; l < choices_.size(); ++l)
       for (size_t c = 0; c < choices_[l].size(); ++c)
         if (choices_[l][c].loss != before[l][c].loss) return true;

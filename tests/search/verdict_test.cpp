@@ -27,7 +27,7 @@ TEST(Verdict, CountsATargetAsMetOnlyIfTheWholeIntervalIsWithinIt) {
   const Drop drop = measure_drop(Measure::accuracy, pairs(900, 12, 8, 80));
   EXPECT_NEAR(drop.value, 0.4, 1e-12);  // 12 - 8 of 1,000
   EXPECT_EQ(drop.samples, 1000);
-  EXPECT_EQ(drop.loss, 0.5);
+  EXPECT_NEAR(drop.loss, 0.5, 1e-12);
   EXPECT_EQ(judge(drop, 5), Verdict::met);
   EXPECT_EQ(judge(drop, 0.5), Verdict::not_shown);
   EXPECT_EQ(judge(drop, 0.3), Verdict::missed);
