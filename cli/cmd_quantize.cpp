@@ -5,6 +5,8 @@
 #include "cli/output.h"
 #include "cli/output_file.h"
 #include "cli/quantize_options.h"
+#include "cli/repair_command.h"
+#include "lowbit/api/compare.h"
 #include "lowbit/api/container.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"
@@ -29,25 +31,9 @@ struct Outcome {
   int64_t float_bytes = 0, output_bytes = 0;
   std::string data_description;
   std::vector<ModelEvaluation> evaluations;  ///< float, low-bit; empty without --eval-data
-  std::vector<LayerError> layer_errors;      ///< only for the report
+  Comparison comparison;                     ///< only for the report
   std::optional<SearchReport> search;        ///< of the automatic mode
 };
-
-std::string quote_argument(const std::string& argument) {
-  const bool plain = !argument.empty() && argument.find_first_not_of(
-                                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                              "0123456789_-+=./:,@%") == std::string::npos;
-  if (plain) return argument;
-  std::string quoted = "'";
-  for (const char c : argument) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
-std::string command_text(const Arguments& rest) {
-  std::string text = "lowbit quantize";
-  for (const std::string& argument : rest) text += " " + quote_argument(argument);
-  return text;
-}
 
 void print_plan(const CommandLine& line, const Model& model, const Coverage& plan,
                 std::optional<int64_t> predicted_bytes) {
@@ -97,9 +83,10 @@ void measure_layers(const QuantizeOptions& options, const CommandLine& line, con
   flags.limit = std::min(flags.limit.value_or(kReportSamples), kReportSamples);
   const auto data = open_data_for(options.model, flags);
   ProgressBar bar(line.quiet, static_cast<double>(data->size()), "samples");
-  outcome.layer_errors = compare_models(model, outcome.result.model, *data, threads, [&](double share) {
-                           bar.update("error per layer", share);
-                         }).layers;
+  CompareOptions compare;
+  compare.progress = [&](double share) { bar.update("error per layer", share); };
+  compare.calibration = &outcome.result.statistics;
+  outcome.comparison = compare_models(model, outcome.result.model, *data, threads, compare);
 }
 
 void write_report(const QuantizeOptions& options, const Arguments& rest, const Outcome& outcome) {
@@ -119,11 +106,13 @@ void write_report(const QuantizeOptions& options, const Arguments& rest, const O
     report.low_bit_evaluation = outcome.evaluations[1];
   }
   report.coverage = outcome.result.coverage;
-  report.layer_errors = outcome.layer_errors;
+  report.layer_errors = outcome.comparison.layers;
+  report.diagnosis = outcome.comparison.diagnosis;
+  add_commands(rest, report.diagnosis);
   report.distributions = collect_distributions(outcome.result.model.graph, outcome.result.statistics);
   report.notes = outcome.result.notes;
   report.recipe = to_toml(outcome.result.recipe);
-  report.command = command_text(rest);
+  report.command = quantize_command(rest);
   if (outcome.search) report.search = search_html(*outcome.search);
   write_file(options.report, to_html(report));
 }

@@ -29,6 +29,7 @@ MAY_INCLUDE = {
     "eval": "core ops numbers runtime formats data",
     "training": "core ops numbers passes observe methods data eval",
     "search": "core ops numbers passes observe methods eval",
+    "analysis": "core",
     "report": "core",
     "api": EVERYTHING,
     "lowbit.h": EVERYTHING,

@@ -9,6 +9,7 @@
 #include "lowbit/api/automatic_layers.h"
 #include "lowbit/api/automatic_report.h"
 #include "lowbit/api/automatic_scores.h"
+#include "lowbit/api/compare.h"
 #include "lowbit/api/recipe_file.h"
 #include "lowbit/api/runner.h"
 #include "lowbit/base/text.h"
@@ -324,7 +325,7 @@ Json Automatic::causes_of(const Model& low) const {
   const std::shared_ptr<const DataSet> whole(&data_.calibration, [](const DataSet*) {});
   const auto samples = window(whole, 0, std::min(kSamples, data_.calibration.size()));
   Json causes = Json::array();
-  std::vector<LayerError> layers = compare_models(model_, low, *samples, threads_).layers;
+  std::vector<LayerError> layers = compare_models(model_, low, *samples, threads_, {}).layers;
   std::stable_sort(layers.begin(), layers.end(),
                    [](const LayerError& a, const LayerError& b) { return a.local.sqnr_db < b.local.sqnr_db; });
   for (const LayerError& layer : layers)

@@ -165,6 +165,46 @@ void add_notes(const QuantizeResult& result, std::vector<std::string>& notes) {
                                   printable(name), statistics.nonfinite, statistics.count));
 }
 
+/// A glob that matches this name only.
+std::string exact_glob(const std::string& name) {
+  std::string glob;
+  for (const char c : name) glob += c == '*' || c == '?' || c == '[' ? fmt::format("[{}]", c) : std::string(1, c);
+  return glob;
+}
+
+/// Values that no calibration sample computed have no range: the layers that make or read them stay float, and that is
+/// said. True if the placement has changed.
+bool keep_unseen_float(const Graph& graph, const StatisticsSet& statistics, Recipe& recipe, Placement& placement,
+                       std::vector<std::string>& notes) {
+  const std::set<std::string> asked = values_to_observe(graph, placement);
+  std::set<std::string> layers;
+  for (size_t v = 0; v < placement.quantized.size(); ++v) {
+    const ValueId id = placement.parameters_of[v];
+    const std::string& name = graph.value(id).name;
+    if (!placement.quantized[v] || graph.values[v].constant || !asked.contains(name)) continue;
+    const auto found = statistics.tensors.find(name);
+    if (found != statistics.tensors.end() && found->second.finite() > 0) continue;
+    for (const Node& node : graph.nodes) {
+      const auto concerns = [&](ValueId other) { return other == static_cast<ValueId>(v); };
+      if (std::any_of(node.inputs.begin(), node.inputs.end(), concerns) ||
+          std::any_of(node.outputs.begin(), node.outputs.end(), concerns))
+        layers.insert(node.name);
+    }
+  }
+  std::vector<std::string> named;
+  for (const std::string& layer : layers) {
+    const std::string glob = exact_glob(layer);
+    if (std::find(recipe.exclude.begin(), recipe.exclude.end(), glob) != recipe.exclude.end()) continue;
+    recipe.exclude.push_back(glob);
+    named.push_back(layer);
+  }
+  if (named.empty()) return false;
+  notes.push_back(fmt::format("calibration never reached {}: they stay float (calibrate on samples that reach them)",
+                              printable(join(named, ", "), 300)));
+  placement = place(graph, recipe, true);
+  return true;
+}
+
 /// Activations that calibration would annotate, with parameters that take as many bytes as the real ones.
 void add_placeholders(Graph& graph, const Placement& placement, const Recipe& recipe) {
   const NumberFormat format =
@@ -215,6 +255,8 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& wanted_r
     result.statistics = calibrate(float_graph, samples->source(), threads, wanted);
     result.statistics.model_fingerprint = fingerprint(float_graph);
     result.statistics.data_description = data->describe();
+  }
+  while (samples && keep_unseen_float(graph, result.statistics, result.recipe, placement, result.notes)) {
   }
   return_freed_memory();
   if (progress) progress("quantizing", 0);

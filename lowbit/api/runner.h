@@ -1,6 +1,7 @@
 // runner.h: runs any model, float or low-bit, on data: what eval, run, bench, compare share.
 #pragma once
 
+#include "lowbit/api/compare.h"
 #include "lowbit/core/graph.h"
 #include "lowbit/core/measurements.h"
 #include "lowbit/data/dataset.h"
@@ -28,15 +29,6 @@ struct EvaluateRun {
 };
 EvaluateRun evaluate_model(const Model& model, const std::string& file, const DataSet& data, ThreadPool& threads,
                            const EvaluateRun* reference, const std::function<void(double share)>& progress = {});
-
-/// Error of every layer's output, low-bit against float, worst accumulated error first, with its likely cause.
-struct Comparison {
-  TensorError output;
-  std::vector<LayerError> layers;
-  int64_t samples = 0;
-};
-Comparison compare_models(const Model& float_model, const Model& low_bit, const DataSet& data, ThreadPool& threads,
-                          const std::function<void(double share)>& progress = {});
 
 /// What this machine can do at most, measured: the limit that speeds are compared with.
 struct MachinePeak {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lowbit/core/diagnosis.h"
 #include "lowbit/core/measurements.h"
 
 namespace lowbit {
@@ -32,6 +33,7 @@ struct HtmlReport {
   std::optional<ModelEvaluation> float_evaluation, low_bit_evaluation;
   Coverage coverage;
   std::vector<LayerError> layer_errors;  ///< any order; empty if not measured
+  Diagnosis diagnosis;                   ///< what the comparison found
   std::vector<Distribution> distributions;
   std::vector<std::string> notes;
   std::string search;   ///< markup of search_html(), of the automatic mode; empty: none

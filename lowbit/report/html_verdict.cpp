@@ -138,10 +138,11 @@ std::string verdict(const HtmlReport& report) {
 
 std::string findings(const HtmlReport& report) {
   std::string items;
-  for (const LayerError& layer : report.layer_errors) {
-    if (layer.cause.empty()) continue;
-    items += fmt::format("<li class=\"attention\"><b>{}</b>: {}", escape_html(layer.name), escape_html(layer.cause));
-    if (!layer.remedy.empty()) items += fmt::format("<br>Try <code>{}</code>", escape_html(layer.remedy));
+  for (const Finding& finding : report.diagnosis.findings) {
+    items +=
+        fmt::format("<li class=\"attention\"><b>{}</b>: {}", escape_html(finding.layer), escape_html(finding.cause));
+    if (!finding.command.empty()) items += fmt::format("<br>Try <code>{}</code>", escape_html(finding.command));
+    if (!finding.advice.empty()) items += fmt::format("<br>{}", escape_html(finding.advice));
     items += "</li>\n";
   }
   for (const std::string& note : report.notes) items += "<li>" + escape_html(note) + "</li>\n";

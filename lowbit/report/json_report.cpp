@@ -101,6 +101,60 @@ Json to_json(const BenchResult& result) {
   return json;
 }
 
+Json to_json(const Finding& finding) {
+  return {{"rule", finding.rule},     {"layer", finding.layer},   {"cause", finding.cause},
+          {"remedy", finding.remedy}, {"advice", finding.advice}, {"command", finding.command}};
+}
+
+namespace {
+
+Json to_json(const LayerFigures& layer) {
+  return {{"name", layer.name},
+          {"op", layer.op},
+          {"value", layer.value},
+          {"range_use", json_number(layer.range_use)},
+          {"codes_used", layer.codes_used},
+          {"codes", layer.codes},
+          {"clipped_share", json_number(layer.clipped_share)},
+          {"saturated_share", json_number(layer.saturated_share)},
+          {"weight_imbalance", json_number(layer.weight_imbalance)},
+          {"channel_imbalance", json_number(layer.channel_imbalance)},
+          {"widest_channel", layer.widest_channel},
+          {"dead_channels", layer.dead_channels},
+          {"tail_deviations", json_number(layer.tail)},
+          {"mean_shift_steps", json_number(layer.mean_shift)}};
+}
+
+Json decibels(const std::optional<double>& db) { return db ? json_number(*db) : Json(nullptr); }
+
+}  // namespace
+
+Json to_json(const Diagnosis& diagnosis) {
+  Json findings = Json::array(), figures = Json::array(), nodes = Json::array();
+  for (const Finding& finding : diagnosis.findings) findings.push_back(to_json(finding));
+  for (const LayerFigures& layer : diagnosis.layers) figures.push_back(to_json(layer));
+  for (const DrawnNode& node : diagnosis.graph) {
+    Json inputs = Json::array();
+    for (const int32_t input : node.inputs) inputs.push_back(diagnosis.graph[static_cast<size_t>(input)].name);
+    nodes.push_back({{"name", node.name},
+                     {"op", node.op},
+                     {"inputs", std::move(inputs)},
+                     {"weights", node.weights},
+                     {"activations", node.activations},
+                     {"local_sqnr_db", decibels(node.local_db)},
+                     {"sqnr_db", decibels(node.accumulated_db)}});
+  }
+  Json json;
+  if (diagnosis.weights_only) json["weights_only"] = to_json(*diagnosis.weights_only);
+  if (diagnosis.activations_only) json["activations_only"] = to_json(*diagnosis.activations_only);
+  json["findings"] = std::move(findings);
+  json["figures"] = std::move(figures);
+  json["propagation"] = std::move(nodes);
+  json["incomparable"] = diagnosis.incomparable;
+  json["rescaled_values"] = diagnosis.rescaled;
+  return json;
+}
+
 std::string json_text(const Json& json) {
   return json.dump(2, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace) + "\n";
 }

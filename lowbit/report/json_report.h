@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lowbit/core/diagnosis.h"
 #include "lowbit/core/measurements.h"
 
 namespace lowbit {
@@ -21,6 +22,9 @@ Json to_json(const ModelEvaluation& evaluation);
 /// One entry of `layers` of `lowbit compare`: the accumulated error on top, the layer's own as "local".
 Json to_json(const LayerError& layer);
 Json to_json(const BenchResult& result);
+Json to_json(const Finding& finding);
+/// {weights_only, activations_only, findings, figures, propagation, incomparable, rescaled}
+Json to_json(const Diagnosis& diagnosis);
 
 /// Indented text, pure ASCII (so that a name cannot smuggle control characters onto a terminal), ended by a line feed.
 std::string json_text(const Json& json);

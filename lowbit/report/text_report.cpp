@@ -121,16 +121,7 @@ std::string layer_errors_text(const TensorError& output, std::span<const LayerEr
     table.add_row({layer.name, layer.op, decibels_text(layer.accumulated.sqnr_db), decibels_text(layer.local.sqnr_db),
                    number(layer.accumulated.cosine, 6), short_number(layer.accumulated.max_abs),
                    percent_text(layer.local.clipped_share)});
-  std::string text = table.text();
-  bool first = true;
-  for (const LayerError& layer : layers) {
-    if (layer.cause.empty()) continue;
-    if (first) text += "\nLikely causes, worst layer first:\n";
-    first = false;
-    text += "  " + printable(layer.name, 80) + ": " + printable(layer.cause, 400) + "\n";
-    if (!layer.remedy.empty()) text += "      try: " + printable(layer.remedy, 200) + "\n";
-  }
-  return text;
+  return table.text();
 }
 
 std::string bench_text(std::span<const BenchResult> results) {

@@ -23,7 +23,7 @@ bool is_share(const std::string& metric_name);
 std::string coverage_text(const Coverage& coverage);
 /// Metrics of several models side by side: one column a model, differences to the first below.
 std::string evaluations_text(std::span<const ModelEvaluation> models);
-/// Error per layer in the order given, the output first; causes and remedies below the table.
+/// Error per layer in the order given, the output first.
 std::string layer_errors_text(const TensorError& output, std::span<const LayerError> layers);
 /// Latency of several models, then per layer if measured.
 std::string bench_text(std::span<const BenchResult> results);

@@ -135,7 +135,7 @@ TEST(CompareModels, ErrorOfAKnownWeightChange) {
       linear_quantization(parse_number_format("int8"), LinearParams{0.75f, 0}, "by hand");
   const Rows data({3, 1, 1, 0, 5, 1}, {});
   ThreadPool threads(1);
-  const Comparison comparison = compare_models(identity_model(), low_bit, data, threads);
+  const Comparison comparison = compare_models(identity_model(), low_bit, data, threads, {});
   EXPECT_EQ(comparison.samples, 2);
   EXPECT_NEAR(comparison.output.sqnr_db, 12.0412, 1e-3);
   ASSERT_EQ(comparison.layers.size(), 1u);

@@ -166,8 +166,14 @@ RC_GTEST_PROP(LbqRoundTrip, KeepsRandomGraphs, ()) {
 }
 
 TEST(LbqRoundTrip, APackedTensorTakesTheBitsOfItsFormat) {
-  for (const auto& [name, bits] : std::initializer_list<std::pair<const char*, double>>{
-           {"int2", 1.6}, {"int3", 3}, {"uint5", 5}, {"int7", 7}, {"int12", 12}, {"ternary", 1.6}, {"binary", 1}}) {
+  for (const auto& [name, bits] : std::initializer_list<std::pair<const char*, double>>{{"int2-full", 2},
+                                                                                        {"int2", 1.6},
+                                                                                        {"int3", 3},
+                                                                                        {"uint5", 5},
+                                                                                        {"int7", 7},
+                                                                                        {"int12", 12},
+                                                                                        {"ternary", 1.6},
+                                                                                        {"binary", 1}}) {
     Tensor weights = random_tensor({100, 50}, 3);
     Value value;
     value.constant = weights;
@@ -178,15 +184,12 @@ TEST(LbqRoundTrip, APackedTensorTakesTheBitsOfItsFormat) {
 }
 
 TEST(LbqRoundTrip, EntropyCodingIsChosenOnlyWhereItIsSmaller) {
-  Value flat, peaked;
-  flat.constant = Tensor(DType::float32, {4096});  // every code equally often: nothing to gain
-  for (int i = 0; i < 4096; ++i) flat.constant->mutable_data<float>()[i] = static_cast<float>(i % 16);
-  peaked.constant = Tensor(DType::float32, {4096});
-  peaked.constant->mutable_data<float>()[7] = 1;
-  quantize_constant(flat, "uint4", {});
-  quantize_constant(peaked, "uint4", {});
-  EXPECT_EQ(lbq::store_tensor(*flat.constant, flat.quantization->codes(), true).coding, lbq::Coding::packed);
-  EXPECT_EQ(lbq::store_tensor(*peaked.constant, peaked.quantization->codes(), true).coding, lbq::Coding::entropy);
+  std::vector<uint8_t> flat(4096), peaked(4096, 3);
+  for (size_t i = 0; i < flat.size(); ++i) flat[i] = static_cast<uint8_t>(i % 16);  // 4 bits each: nothing to gain
+  peaked[7] = 9;
+  const CodeRange codes{0, 15};
+  EXPECT_EQ(lbq::store_tensor(Tensor::from(Dims{4096}, flat), codes, true).coding, lbq::Coding::packed);
+  EXPECT_EQ(lbq::store_tensor(Tensor::from(Dims{4096}, peaked), codes, true).coding, lbq::Coding::entropy);
 }
 
 TEST(LbqRoundTrip, TensorsAreAlignedAndMapped) {

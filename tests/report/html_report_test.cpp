@@ -47,6 +47,12 @@ HtmlReport sample_report() {
   error.cause = "one channel is <far> wider than the others";
   error.remedy = "--granularity channel";
   report.layer_errors = {error};
+  report.diagnosis.findings.push_back({"outlier-channel",
+                                       error.name,
+                                       error.cause,
+                                       {"--granularity", "channel"},
+                                       "",
+                                       "lowbit quantize 'a b.onnx' --granularity channel"});
   report.distributions.push_back(
       {"weights \"w\"", "weights", "int8/channel", {1, 5, 9, 4, 0, 1}, -1, 2, -1, 1.5, 0.01});
   report.notes = {"12 samples only"};

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lowbit/report/text_diagnosis.h"
+
 namespace lowbit {
 namespace {
 
@@ -41,14 +43,42 @@ TEST(TextReport, EvaluationsShowAMetricThatOnlyOneModelHas) {
   EXPECT_NE(text.find("99.80 %"), std::string::npos);
 }
 
-TEST(TextReport, LayerErrorsListCausesWithTheirRemedy) {
-  LayerError layer;
-  layer.name = "dw3";
-  layer.cause = "the widest channel is 31 times the median";
-  layer.remedy = "--granularity channel";
-  const std::string text = layer_errors_text({}, std::vector<LayerError>{layer});
-  EXPECT_NE(text.find("dw3: the widest channel"), std::string::npos);
-  EXPECT_NE(text.find("try: --granularity channel"), std::string::npos);
+TEST(TextDiagnosis, FindingsNameCauseRuleAndCommand) {
+  Diagnosis diagnosis;
+  diagnosis.findings.push_back({"outlier-channel",
+                                "dw3",
+                                "channel 17 has 40x the range of the median",
+                                {"--granularity", "channel"},
+                                "",
+                                "lowbit quantize m.onnx --granularity channel"});
+  diagnosis.findings.push_back({"dead-channel", "dw4", "3 channels never change", {}, "look at more samples", ""});
+  const std::string text = findings_text(diagnosis);
+  EXPECT_NE(text.find("dw3: channel 17 has 40x the range of the median  [outlier-channel]"), std::string::npos);
+  EXPECT_NE(text.find("try: lowbit quantize m.onnx --granularity channel"), std::string::npos);
+  EXPECT_NE(text.find("look at more samples"), std::string::npos);
+}
+
+TEST(TextDiagnosis, TheHalvesSayWhatDoesTheDamage) {
+  Diagnosis diagnosis;
+  EXPECT_EQ(halves_sentence(diagnosis), "");
+  diagnosis.weights_only.emplace().sqnr_db = 30;
+  diagnosis.activations_only.emplace().sqnr_db = 20;
+  EXPECT_EQ(halves_sentence(diagnosis).find("The activations do most"), 0u);
+  diagnosis.activations_only->sqnr_db = 29;
+  EXPECT_NE(halves_sentence(diagnosis).find("about the same"), std::string::npos);
+}
+
+TEST(TextDiagnosis, TheLayerWhereTheErrorComesInIsNamed) {
+  Diagnosis diagnosis;
+  const double decibels[] = {40, 38, 20, 19};
+  for (int32_t i = 0; i < 4; ++i) {
+    DrawnNode node;
+    node.name = "layer" + std::to_string(i);
+    if (i > 0) node.inputs = {i - 1};
+    node.accumulated_db = decibels[i];
+    diagnosis.graph.push_back(node);
+  }
+  EXPECT_EQ(entry_sentence(diagnosis), "The error comes in at layer2: 38.0 dB before it, 20.0 dB behind it.");
 }
 
 TEST(TextReport, BenchShowsLayersWithTheirShare) {
