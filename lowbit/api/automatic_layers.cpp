@@ -9,6 +9,7 @@
 #include "lowbit/base/text.h"
 #include "lowbit/core/weights.h"
 #include "lowbit/methods/placement.h"
+#include "lowbit/methods/weight_choice.h"
 
 namespace lowbit {
 namespace {

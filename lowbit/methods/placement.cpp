@@ -384,17 +384,6 @@ class Placer {
 
 }  // namespace
 
-std::string literal_glob(const std::string& name) {
-  std::string result;
-  for (const char c : name) {
-    if (c == '*' || c == '?' || c == '[')
-      result += std::string("[") + c + "]";
-    else
-      result += c;
-  }
-  return result;
-}
-
 LayerSettings settings_of(const Recipe& recipe, const Node& node) {
   LayerSettings settings = {recipe.weights, recipe.activations, recipe.granularity, recipe.range};
   for (const LayerRule& rule : recipe.rules) {

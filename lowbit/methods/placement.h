@@ -57,9 +57,6 @@ std::string settled_granularity(const std::string& granularity, const std::strin
 /// The name and op of a node match a selector ("conv_*", "op:Conv").
 bool matches(const std::string& selector, const Node& node);
 
-/// A selector that matches the nodes of this name alone.
-std::string literal_glob(const std::string& name);
-
 /// The recipe's settings with those of the rules that match the node on top. A rule that names weights of a
 /// block-scaled form without a granularity gets that form's own.
 LayerSettings settings_of(const Recipe& recipe, const Node& node);

@@ -210,6 +210,17 @@ class Chooser {
 
 }  // namespace
 
+std::string literal_glob(const std::string& name) {
+  std::string result;
+  for (const char c : name) {
+    if (c == '*' || c == '?' || c == '[')
+      result += std::string("[") + c + "]";
+    else
+      result += c;
+  }
+  return result;
+}
+
 std::optional<double> parse_auto(std::string_view weights) {
   if (!weights.starts_with(kAuto)) return std::nullopt;
   const std::optional<double> bits = parse_double(weights.substr(kAuto.size()));
