@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "cli/automatic.h"
 #include "cli/command_line.h"
 #include "cli/output.h"
 #include "cli/output_file.h"
@@ -37,6 +38,7 @@ struct Outcome {
   Comparison comparison;                     ///< only for the report
   Disagreements disagreements;               ///< only for the report
   std::vector<ShiftedEvaluation> shifted;    ///< with --corruptions
+  std::optional<SearchReport> search;        ///< of the automatic mode
 };
 
 void print_plan(const CommandLine& line, const Model& model, const Coverage& plan,
@@ -88,7 +90,7 @@ void evaluate_both(const QuantizeOptions& options, const CommandLine& line, cons
 
 void measure_layers(const QuantizeOptions& options, const CommandLine& line, const Model& model, ThreadPool& threads,
                     Outcome& outcome) {
-  DataFlags flags = calibration_flags(options);
+  DataFlags flags = options.data.given() ? calibration_flags(options) : eval_flags(options);
   flags.limit = std::min(flags.limit.value_or(kReportSamples), kReportSamples);
   const auto data = open_data_for(options.model, flags);
   ProgressBar bar(line.quiet, static_cast<double>(data->size()), "samples");
@@ -124,6 +126,7 @@ void write_report(const QuantizeOptions& options, const Arguments& rest, const O
   report.notes = outcome.result.notes;
   report.recipe = to_toml(outcome.result.recipe);
   report.command = quantize_command(rest);
+  if (outcome.search) report.search = search_html(*outcome.search);
   write_file(options.report, to_html(report));
 }
 
@@ -143,6 +146,7 @@ Json to_json(const Outcome& outcome) {
                {"recipe", to_toml(outcome.result.recipe)}};
   if (!models.empty()) json["models"] = std::move(models);
   for (const ShiftedEvaluation& evaluation : outcome.shifted) json["corruptions"].push_back(to_json(evaluation));
+  if (outcome.search) json.update(to_json(*outcome.search));
   return json;
 }
 
@@ -161,6 +165,7 @@ std::string summary_text(const Outcome& outcome) {
                       milliseconds_text(1000 * result.seconds), bytes_text(peak_memory_bytes()));
   if (!outcome.evaluations.empty()) text += "\n" + evaluations_text(outcome.evaluations);
   for (const ShiftedEvaluation& evaluation : outcome.shifted) text += "\n" + shifted_text(evaluation);
+  if (outcome.search) text += "\n" + search_text(*outcome.search);
   return text;
 }
 
@@ -174,12 +179,12 @@ int coverage_missed(const QuantizeOptions& options, const CommandLine& line, con
 }
 
 /// What a container carries along.
-void describe_model(const QuantizeOptions& options, Outcome& outcome) {
+void describe_model(const QuantizeOptions& options, const std::string& data, QuantizeResult& result) {
   if (!format_to_write(options.output).keeps_annotations) return;
   const std::string preprocess = preprocess_for(options.model, options.data);
-  describe_container(outcome.result.model, {options.model, "lowbit " LOWBIT_VERSION, outcome.data_description,
-                                            outcome.result.samples, to_toml(outcome.result.recipe),
-                                            preprocess.empty() ? "" : to_string(parse_preprocess(preprocess))});
+  describe_container(result.model,
+                     {options.model, "lowbit " LOWBIT_VERSION, data, result.samples, to_toml(result.recipe),
+                      preprocess.empty() ? "" : to_string(parse_preprocess(preprocess))});
 }
 
 int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,
@@ -207,7 +212,7 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   }
   if (!enough_coverage(options, outcome.result.coverage)) return coverage_missed(options, line, outcome);
   outcome.output = options.output;
-  describe_model(options, outcome);
+  describe_model(options, outcome.data_description, outcome.result);
   outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads, lower_options(options));
   if (options.simulate)
     outcome.result.notes.push_back(
@@ -225,6 +230,51 @@ int quantize_and_write(const QuantizeOptions& options, const CommandLine& line, 
   return 0;
 }
 
+/// The automatic mode. The best so far is in the output file at any time.
+int search_and_write(const QuantizeOptions& options, const CommandLine& line, const Arguments& rest,
+                     const Recipe& recipe, const Model& model) {
+  ThreadPool threads(line.threads);
+  const DataParts parts = open_parts(options, recipe);
+  for (const DataSet* data : {parts.calibration.get(), parts.selection.get()})
+    check_data_fit(model.graph, *data, options.eval_data.empty() ? options.data.data : options.eval_data);
+  Outcome outcome;
+  outcome.float_bytes = model.file_bytes;
+  outcome.data_description = parts.calibration->describe();
+  const auto save = [&](const QuantizeResult& result) {
+    outcome.result = result;
+    outcome.output = options.output;
+    outcome.output_bytes = save_quantized(outcome.result.model, outcome.output, threads, lower_options(options));
+    if (!options.save_recipe.empty()) write_file(options.save_recipe, to_toml(outcome.result.recipe));
+  };
+  {
+    ProgressBar bar(line.quiet);
+    AutomaticOptions automatic = automatic_options(options, model, parts);
+    automatic.describe = [&](QuantizeResult& result) { describe_model(options, outcome.data_description, result); };
+    automatic.on_better = [&](const QuantizeResult& best, const SearchPoint& point) {
+      save(best);
+      if (!line.quiet && !on_terminal())
+        note(fmt::format("lowbit: configuration {} is the best so far: {} bytes, {:.2f} lost ({})", point.number,
+                         with_commas(point.bytes), point.drop, point.summary));
+    };
+    AutomaticResult found = quantize_automatically(
+        model, {*parts.calibration, *parts.selection, *parts.final, parts.split}, recipe, automatic, threads,
+        [&](std::string_view what, double share) { bar.update(what, share); });
+    outcome.search = std::move(found.report);
+    save(found.result);
+  }
+  evaluate_both(options, line, model, *parts.final, threads, outcome);
+  if (!options.report.empty()) {
+    measure_layers(options, line, model, threads, outcome);
+    write_report(options, rest, outcome);
+  }
+  if (line.json)
+    print(json_text(to_json(outcome)));
+  else if (!line.quiet)
+    print(summary_text(outcome) + (options.report.empty() ? "" : "report: " + printable(options.report, 200) + "\n"));
+  if (!outcome.search->met) note("lowbit: target " + outcome.search->verdict + ": " + outcome.search->sentence);
+  return outcome.search->met ? 0 : 1;
+}
+
 }  // namespace
 
 int run_quantize(const Arguments& rest) {
@@ -235,7 +285,9 @@ int run_quantize(const Arguments& rest) {
   set_subject(options.model);
   check_options(options);
   const Recipe recipe = make_recipe(options);
-  if (options.output.empty()) options.output = fmt::format("{}.{}.onnx", stem_of(options.model), recipe.weights);
+  if (options.output.empty())
+    options.output =
+        fmt::format("{}.{}.onnx", stem_of(options.model), options.search.given() ? "auto" : recipe.weights);
   Model model = open_model(options.model, options.allow_nonfinite);
   if (options.dry_run) {
     Outcome planned;
@@ -245,13 +297,14 @@ int run_quantize(const Arguments& rest) {
       planned.data_description = options.data.data;
       planned.result.samples = recipe.samples;
     }
-    describe_model(options, planned);
+    describe_model(options, planned.data_description, planned.result);
     print_plan(line, model, plan, predicted_file_bytes(planned.result.model, options.output, lower_options(options)));
     return enough_coverage(options, plan) ? 0 : 1;
   }
   check_model_output(options.output);
   if (!options.report.empty()) check_writable(options.report);
   if (!options.save_recipe.empty()) check_writable(options.save_recipe);
+  if (options.search.given()) return search_and_write(options, line, rest, recipe, model);
   return quantize_and_write(options, line, rest, recipe, std::move(model));
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/automatic.h"
 #include "lowbit/api/recipe_check.h"
 #include "lowbit/api/recipe_file.h"
 #include "lowbit/base/error.h"
@@ -13,14 +14,6 @@ namespace lowbit::cli {
 namespace {
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::bad_argument, message, "quantize"); }
-
-void refuse_later(const char* option, const std::optional<std::string>& value) {
-  if (value)
-    refuse(
-        fmt::format("{} belongs to the automatic mode, which is not available in this version (choose --weights, "
-                    "--activations and --method yourself; --eval-data shows what was lost)",
-                    option));
-}
 
 }  // namespace
 
@@ -82,18 +75,22 @@ void add_quantize_options(CommandLine& line, QuantizeOptions& options) {
       ->check(CLI::Range(17, 25));
   app.add_flag("--dry-run", options.dry_run, "Print the plan with predicted bytes; write nothing");
   app.add_flag("--allow-nonfinite", options.allow_nonfinite, "Accept NaN and infinity in weights");
-  app.add_option("--max-drop", options.max_drop, "Automatic mode (not in this version)")->type_name("X");
-  app.add_option("--max-size", options.max_size, "Automatic mode (not in this version)")->type_name("BYTES");
-  app.add_option("--max-latency", options.max_latency, "Automatic mode (not in this version)")->type_name("MS");
+  add_automatic_options(app, options.search);
 }
 
 void check_options(const QuantizeOptions& options) {
-  refuse_later("--max-drop", options.max_drop);
-  refuse_later("--max-size", options.max_size);
-  refuse_later("--max-latency", options.max_latency);
   check_shifted(options.shifted, 2);
   if (options.shifted.given() && options.eval_data.empty())
     refuse("--corruptions damages evaluation data (give --eval-data)");
+  if (options.search.given()) {
+    if (options.dry_run) refuse("--dry-run cannot tell what a search finds (leave out the targets)");
+    if (options.simulate) refuse("--simulate has nothing to do with targets (leave out the targets)");
+    if (options.require_coverage) refuse("--require-coverage and targets do not go together yet (leave out one)");
+  } else if (!options.search.budget.empty() || !options.search.journal.empty() || !options.search.pick.empty() ||
+             !options.search.candidates.empty()) {
+    refuse("--budget, --journal, --pick and --candidates need a target (--max-drop, --max-size or --max-latency)");
+  }
+  if (options.search.given() && !options.eval_data.empty()) return;  // calibration data are taken from those
   if (options.data.given()) return;
   if (options.activations && *options.activations != "none" && !options.activations->starts_with("dynamic"))
     refuse("--activations needs calibration data (give --data, --activations none or dynamic:uint8)");
@@ -121,11 +118,11 @@ Recipe make_recipe(const QuantizeOptions& options) {
   if (!options.include.empty()) recipe.include = options.include;
   if (!options.exclude.empty()) recipe.exclude = options.exclude;
   check_recipe(recipe);
-  if (recipe.weight_range == "weighted" && !options.data.given())
+  if (recipe.weight_range == "weighted" && !options.data.given() && !options.search.given())
     refuse("--weight-range weighted needs calibration data (give --data, or choose mse)");
   // Methods that the user asked for are not dropped silently.
   const bool default_methods = options.methods.empty() && options.recipe_file.empty();
-  return options.data.given() ? recipe : without_data(std::move(recipe), default_methods);
+  return options.data.given() || options.search.given() ? recipe : without_data(std::move(recipe), default_methods);
 }
 
 LowerOptions lower_options(const QuantizeOptions& options) {

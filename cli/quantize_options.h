@@ -13,6 +13,15 @@
 
 namespace lowbit::cli {
 
+/// Of the automatic mode.
+struct SearchFlags {
+  std::optional<std::string> max_drop, max_size, max_latency;
+  std::string budget, journal, pick;
+  std::vector<std::string> candidates;
+
+  bool given() const { return max_drop || max_size || max_latency; }
+};
+
 struct QuantizeOptions {
   std::string model, output, report;
   DataFlags data;
@@ -24,7 +33,7 @@ struct QuantizeOptions {
   std::optional<int64_t> samples;
   std::optional<uint64_t> seed;
   std::optional<double> require_coverage;
-  std::optional<std::string> max_drop, max_size, max_latency;  ///< of the automatic mode, which this version lacks
+  SearchFlags search;
   bool dry_run = false, allow_nonfinite = false, simulate = false;
   std::optional<int64_t> opset;
   ShiftedFlags shifted;

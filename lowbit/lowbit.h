@@ -10,6 +10,7 @@
 // Every function throws lowbit::Error; its message says what was found, what was expected and what to do.
 #pragma once
 
+#include "lowbit/api/automatic.h"
 #include "lowbit/api/container.h"
 #include "lowbit/api/quantize.h"
 #include "lowbit/api/recipe_file.h"

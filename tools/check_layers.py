@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     "language": "core ops numbers runtime formats data",
     "eval": "core ops numbers runtime formats data",
     "training": "core ops numbers passes observe methods data eval",
+    "search": "core ops numbers passes observe methods eval",
     "analysis": "core",
     "report": "core",
     "api": EVERYTHING,

@@ -98,18 +98,6 @@ std::string describe(const WeightFit& fit) {
   return to_string(fit.quantization.format) + "/" + to_string(fit.quantization.granularity);
 }
 
-/// A glob that matches this name alone.
-std::string literal_glob(const std::string& name) {
-  std::string result;
-  for (const char c : name) {
-    if (c == '*' || c == '?' || c == '[')
-      result += std::string("[") + c + "]";
-    else
-      result += c;
-  }
-  return result;
-}
-
 class Chooser {
  public:
   Chooser(const Graph& graph, const StatisticsSet* statistics, ThreadPool& threads, Placement& placement,
@@ -221,6 +209,17 @@ class Chooser {
 };
 
 }  // namespace
+
+std::string literal_glob(const std::string& name) {
+  std::string result;
+  for (const char c : name) {
+    if (c == '*' || c == '?' || c == '[')
+      result += std::string("[") + c + "]";
+    else
+      result += c;
+  }
+  return result;
+}
 
 std::optional<double> parse_auto(std::string_view weights) {
   if (!weights.starts_with(kAuto)) return std::nullopt;

@@ -23,6 +23,9 @@ namespace lowbit {
 /// N of "auto:N"; nothing for any other text. Throws Error{bad_argument} if N is no number from 1 to 16.
 std::optional<double> parse_auto(std::string_view weights);
 
+/// A selector that matches the nodes of this name alone.
+std::string literal_glob(const std::string& name);
+
 /// One way to store a tensor: what it costs and what it leaves wrong.
 struct Choice {
   int64_t bits = 0;

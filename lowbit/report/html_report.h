@@ -41,8 +41,8 @@ struct HtmlReport {
   std::vector<Distribution> distributions;
   Disagreements disagreements;
   std::vector<ShiftedEvaluation> shifted;  ///< on damaged data
-  std::string search;                      ///< section of the automatic mode, as markup; empty without it
   std::vector<std::string> notes;
+  std::string search;   ///< markup of search_html(), of the automatic mode; empty: none
   std::string recipe;   ///< TOML that makes this result again
   std::string command;  ///< the command line that was given
 };

@@ -282,11 +282,122 @@ class Files(CliTest):
         self.assertTrue((self.folder / "fc.int8.onnx").exists())
 
 
-class Quantize(CliTest):
-    def test_the_automatic_mode_is_refused_in_words(self):
-        for option in ("--max-drop", "--max-size", "--max-latency"):
-            self.fails(2, "quantize", self.model, option, "1", says=["not available in this version"])
+class Automatic(CliTest):
+    """The search of quantize --max-drop, --max-size, --max-latency."""
 
+    def search(self, *arguments, code=0):
+        return self.json("quantize", self.model, "-o", self.folder / "auto.lbq", "--eval-data", self.data, *arguments,
+                         code=code)
+
+    def test_a_drop_that_can_be_kept_is_reported_with_what_was_tried(self):
+        found = self.search("--max-drop", "50")
+        self.assertTrue(found["met"])
+        self.assertEqual(found["target"]["measure"], "output error")
+        self.assertEqual(found["evaluations"], len(found["candidates"]))
+        picked = [c for c in found["candidates"] if c["picked"]]
+        self.assertEqual(len(picked), 1)
+        self.assertEqual(picked[0]["bytes"], found["output_bytes"])
+        split = found["split"]
+        self.assertEqual(split["calibration"] + split["selection"] + split["final"], 40)
+        self.assertLessEqual(found["final"]["ci95"][1], 50)
+
+    def test_targets_that_cannot_be_met_write_the_best_and_say_what_holds_them_back(self):
+        for target in (["--max-drop", "0"], ["--max-size", "10"]):
+            found = self.search(*target, code=1)
+            self.assertFalse(found["met"])
+            self.assertIn("fc", " ".join(found["blockers"]))
+            self.assertEqual(lowbit("inspect", self.folder / "auto.lbq").returncode, 0)
+
+    def test_sizes_may_be_relative(self):
+        found = self.search("--max-size", "1000%")
+        self.assertEqual(found["target"]["max_bytes"], 10 * self.model.stat().st_size)
+        self.assertTrue(found["met"])
+
+    def test_the_same_is_found_twice(self):
+        first, one = self.search("--max-drop", "8"), (self.folder / "auto.lbq").read_bytes()
+        second, two = self.search("--max-drop", "8"), (self.folder / "auto.lbq").read_bytes()
+        self.assertEqual(first["candidates"], second["candidates"])
+        self.assertEqual(one, two)
+
+    def test_a_search_that_is_killed_anywhere_ends_with_the_same_result(self):
+        journal, out = self.folder / "search.journal", self.folder / "auto.lbq"
+        command = ["quantize", self.model, "-o", out, "--eval-data", self.data, "--max-drop", "8", "--journal", journal,
+                   "--quiet"]
+        code = lowbit(*command).returncode
+        wanted, lines = out.read_bytes(), journal.read_bytes().splitlines(keepends=True)
+        for kept in range(0, len(lines)):
+            journal.write_bytes(b"".join(lines[:kept]) + lines[kept][: len(lines[kept]) // 2])
+            out.unlink()
+            self.assertEqual(lowbit(*command).returncode, code)
+            self.assertEqual(out.read_bytes(), wanted, f"interrupted in record {kept}")
+            self.assertEqual(journal.read_bytes(), b"".join(lines))
+
+    def test_a_killed_process_leaves_a_journal_that_continues(self):
+        journal, out = self.folder / "search.journal", self.folder / "auto.lbq"
+        command = ["quantize", self.model, "-o", out, "--eval-data", self.data, "--max-drop", "8", "--quiet"]
+        lowbit(*command)
+        wanted = out.read_bytes()
+        for delay in (0.01, 0.03, 0.1):
+            process = subprocess.Popen([LOWBIT, *map(str, command), "--journal", str(journal)], stderr=subprocess.DEVNULL)
+            try:
+                process.wait(delay)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        lowbit(*command, "--journal", journal)
+        self.assertEqual(out.read_bytes(), wanted)
+
+    def test_a_journal_of_another_search_is_refused(self):
+        journal = self.folder / "search.journal"
+        self.search("--max-drop", "50", "--journal", journal)
+        self.fails(2, "quantize", self.model, "--eval-data", self.data, "--max-drop", "40", "--journal", journal,
+                   says=["another search", "max_drop was 50.0, is 40.0"])
+
+    def test_another_configuration_is_picked_from_the_journal(self):
+        journal = self.folder / "search.journal"
+        self.search("--max-drop", "50", "--journal", journal)
+        before = journal.read_bytes()
+        found = self.search("--max-drop", "50", "--journal", journal, "--pick", "1")
+        self.assertTrue(found["candidates"][0]["picked"])
+        self.assertTrue(journal.read_bytes().startswith(before))
+        self.fails(2, "quantize", self.model, "--eval-data", self.data, "--max-drop", "50", "--pick", "99", "--quiet",
+                   says=["--pick", "smallest or accurate"])
+
+    def test_budgets_end_the_search(self):
+        self.assertEqual(self.search("--max-drop", "50", "--budget", "1evals")["evaluations"], 1)
+        self.assertEqual(self.search("--max-drop", "50", "--budget", "0s")["evaluations"], 1)
+        for budget in ("", "10", "ten", "-1m", "0evals", "1.5evals", "10x"):
+            self.fails(2, "quantize", self.model, "--eval-data", self.data, "--max-drop", "5", f"--budget={budget or '?'}",
+                       says=["--budget"])
+
+    def test_targets_that_are_no_numbers_are_refused(self):
+        for option, value in (("--max-drop", "half"), ("--max-drop", "-1"), ("--max-drop", "101"), ("--max-size", "0"),
+                              ("--max-size", "ten"), ("--max-size", "5x"), ("--max-latency", "0"), ("--max-latency", "nan")):
+            self.fails(2, "quantize", self.model, "--eval-data", self.data, f"{option}={value}", says=[option])
+
+    def test_data_are_needed_and_must_not_overlap(self):
+        self.fails(2, "quantize", self.model, "--max-drop", "1", says=["--eval-data"])
+        self.fails(2, "quantize", self.model, "--max-drop", "1", "--data", self.data, "--slice", "0:20", "--eval-data",
+                   self.data, "--eval-slice", "10:40", says=["10 samples are both"])
+        self.fails(2, "quantize", self.model, "--max-drop", "1", "--eval-data", self.data, "--eval-limit", "5",
+                   says=["too few"])
+        found = self.search("--max-drop", "50", "--data", self.data, "--slice", "0::2", "--eval-slice", "1::2")
+        self.assertEqual(found["split"]["calibration"], 20)
+
+    def test_options_of_the_search_need_a_target(self):
+        for option in ("--budget=1m", "--journal=j", "--pick=1", "--candidates=int4"):
+            self.fails(2, "quantize", self.model, option, says=["need a target"])
+
+    def test_the_recipe_makes_the_result_again(self):
+        recipe, again = self.folder / "auto.toml", self.folder / "again.lbq"
+        self.search("--max-drop", "50", "--data", self.data, "--slice", "0::2", "--eval-slice", "1::2", "--save-recipe", recipe)
+        result = lowbit("quantize", self.model, "-o", again, "--data", self.data, "--slice", "0::2", "--recipe", recipe)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        inspected = [self.json("inspect", path)["weight_bytes"] for path in (self.folder / "auto.lbq", again)]
+        self.assertEqual(*inspected)
+
+
+class Quantize(CliTest):
     def test_unavailable_methods_and_systems_name_what_there_is(self):
         self.fails(2, "quantize", self.model, "--method", "gptk", says=["no method of this version", "gptq"])
         self.fails(2, "quantize", self.model, "--weights", "nought4", says=["not available in this version"])
