@@ -205,7 +205,7 @@ std::string escape_html(std::string_view text) {
 }
 
 std::string to_html(const HtmlReport& report) {
-  std::string body = html::verdict(report) + html::findings(report) + report.search + html::models(report) +
+  std::string body = html::verdict(report) + report.search + html::findings(report) + html::models(report) +
                      html::examples(report.disagreements);
   for (const ShiftedEvaluation& evaluation : report.shifted) body += html::shifted(evaluation);
   body += html::error_bars(report) + html::graph(report.diagnosis.graph) + html::ledger(report.coverage) +

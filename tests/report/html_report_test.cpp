@@ -54,7 +54,7 @@ HtmlReport sample_report() {
                                        "",
                                        "lowbit quantize 'a b.onnx' --granularity channel"});
   report.distributions.push_back(
-      {"weights \"w\"", "weights", "int8/channel", {1, 5, 9, 4, 0, 1}, -1, 2, -1, 1.5, 0.01});
+      {"weights \"w\"", "weights", "int8/channel", {1, 5, 9, 4, 0, 1}, -1, 2, -1, 1.5, 0.01, {-1, 0, 1.5f}, ""});
   report.notes = {"12 samples only"};
   report.recipe = "weights = \"int8\"\n";
   report.command = "lowbit quantize 'a b.onnx'";
