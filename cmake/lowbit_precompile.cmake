@@ -1,10 +1,7 @@
-# The headers of the standard library and of fmt are half of the work of compiling most files, so they are compiled once
-# for each target:
-#   lowbit_precompile(lowbit_ops)                       the common ones
-#   lowbit_precompile(lowbit_ops_test <gtest/gtest.h>)  and these
-# Not under a compiler cache, which shares objects between checkouts only without them.
+# With LOWBIT_PRECOMPILE: the headers of the standard library and of fmt, half of the work of compiling most files, are compiled
+# once for each target. Not for developers: a compiler cache shares objects between checkouts only without them.
 function(lowbit_precompile target)
-  if(LOWBIT_CCACHE)
+  if(NOT LOWBIT_PRECOMPILE)
     return()
   endif()
   get_target_property(links ${target} LINK_LIBRARIES)
@@ -12,5 +9,5 @@ function(lowbit_precompile target)
   if("fmt::fmt" IN_LIST links)
     list(APPEND headers <fmt/format.h>)
   endif()
-  target_precompile_headers(${target} PRIVATE ${headers} ${ARGN})
+  target_precompile_headers(${target} PRIVATE ${headers})
 endfunction()

@@ -123,6 +123,8 @@ struct QLayerKernel {
   QLayerGrain (*grain)(const QLayerShape& shape);
   size_t (*packed_bytes)(const QLayerShape& shape, Code output);
   void (*pack)(const QLayerShape& shape, const QLayerWeights& weights, Code output, void* packed);
+  /// Whether packed_bytes() bytes from a file can be run: no number in them leads out of them. Wrong weights still can.
+  bool (*packed_fits)(const QLayerShape& shape, Code output, const void* packed);
   size_t (*scratch_bytes)(const QLayerShape& shape);
   void (*run)(const QLayerCall& call) noexcept;
 };

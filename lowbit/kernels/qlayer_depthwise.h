@@ -39,6 +39,11 @@ size_t depthwise_packed_bytes(const QLayerShape& s, Code output) {
 }
 
 template <typename P>
+bool depthwise_packed_fits(const QLayerShape& s, Code output, const void* packed) {
+  return is_laid_out(blocks_of<P>(s.out_channels).total, output, packed);
+}
+
+template <typename P>
 void depthwise_pack(const QLayerShape& s, const QLayerWeights& w, Code output, void* packed) {
   auto* header = static_cast<QPackedHeader*>(packed);
   char* base = static_cast<char*>(packed);
@@ -268,6 +273,7 @@ constexpr QLayerKernel depthwise_kernel(const char* name, const char* summary, I
           depthwise_grain<P>,
           depthwise_packed_bytes<P>,
           depthwise_pack<P>,
+          depthwise_packed_fits<P>,
           depthwise_scratch_bytes<P>,
           depthwise_run<P>};
 }

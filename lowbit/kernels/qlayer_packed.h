@@ -56,6 +56,15 @@ template <int N, int I = 0, typename F>
   return static_cast<size_t>(weights) + (weight_bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+/// Whether a packed layer begins with the header of lay_out().
+[[maybe_unused]] bool is_laid_out(int64_t channels, Code output, const void* packed) {
+  QPackedHeader wanted;
+  lay_out(channels, output, 0, &wanted);
+  const auto& found = *static_cast<const QPackedHeader*>(packed);
+  return found.bias_offset == wanted.bias_offset && found.factor_offset == wanted.factor_offset &&
+         found.weight_offset == wanted.weight_offset && (found.input == Code::u8 || found.input == Code::s8);
+}
+
 template <typename T>
 [[gnu::always_inline]] inline const T* section(const void* packed, int64_t offset) {
   return reinterpret_cast<const T*>(static_cast<const char*>(packed) + offset);

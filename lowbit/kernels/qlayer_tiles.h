@@ -41,6 +41,11 @@ size_t tiles_packed_bytes(const QLayerShape& s, Code output) {
 }
 
 template <typename P>
+bool tiles_packed_fits(const QLayerShape& s, Code output, const void* packed) {
+  return is_laid_out(s.groups * padded_group<P>(s), output, packed);
+}
+
+template <typename P>
 void tiles_pack(const QLayerShape& s, const QLayerWeights& w, Code output, void* packed) {
   auto* header = static_cast<QPackedHeader*>(packed);
   char* base = static_cast<char*>(packed);
@@ -311,6 +316,7 @@ constexpr QLayerKernel tiles_kernel(const char* name, const char* summary, Isa i
           tiles_grain<P>,
           tiles_packed_bytes<P>,
           tiles_pack<P>,
+          tiles_packed_fits<P>,
           tiles_scratch_bytes<P>,
           tiles_run<P>};
 }

@@ -18,6 +18,10 @@ size_t packed_bytes(const QLayerShape& shape, Code output) {
   return lay_out(shape.out_channels, output, static_cast<size_t>(shape.out_channels * taps(shape)), nullptr);
 }
 
+bool packed_fits(const QLayerShape& shape, Code output, const void* packed) {
+  return is_laid_out(shape.out_channels, output, packed);
+}
+
 void pack(const QLayerShape& shape, const QLayerWeights& weights, Code output, void* packed) {
   auto* header = static_cast<QPackedHeader*>(packed);
   *header = {};
@@ -90,7 +94,7 @@ void run(const QLayerCall& call) noexcept {
 
 }  // namespace
 
-const QLayerKernel qlayer_kernel = {"qlayer-ref", "plain loops", Isa::ref,      offers, grain,
-                                    packed_bytes, pack,          scratch_bytes, run};
+const QLayerKernel qlayer_kernel = {"qlayer-ref", "plain loops", Isa::ref,    offers,        grain,
+                                    packed_bytes, pack,          packed_fits, scratch_bytes, run};
 
 }  // namespace lowbit::kernels::ref

@@ -76,7 +76,9 @@ std::optional<Blob> packed_weights(Builder& builder, const LayerNode& l, const Q
   const Node& node = builder.node(l.node);
   const size_t bytes = kernel.packed_bytes(l.shape, output);
   const std::string key = fmt::format("{}/{}/{}", node.name, kernel.name, static_cast<int>(output));
-  if (const auto found = builder.weights().find(key); found && found->size == bytes) return found;
+  if (const auto found = builder.weights().find(key);
+      found && found->size == bytes && kernel.packed_fits(l.shape, output, found->bytes.get()))
+    return found;
   builder.require_elements(node.input(1));
   const auto layer = make_integer_layer(builder.context(), node, l.bias, l.order, l.activation, why);
   if (!layer) return std::nullopt;
