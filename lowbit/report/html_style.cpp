@@ -11,7 +11,7 @@ std::string_view style() {
   --paper: #14171a; --card: #1c2125; --ink: #e6e8ea; --soft: #98a1a9; --line: #2e353b;
   --accent: #4fc3bd; --float: #77828d; --good: #5fc98a; --warn: #e0a94a; --bad: #ef7d74; --shade: #20282b; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
+body { overflow-wrap: break-word; margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 76rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 header p { overflow-wrap: anywhere; margin: 0; color: var(--soft); font-size: .875rem; }
 h1 { margin: .25rem 0 1rem; font-size: 1.75rem; line-height: 1.2; overflow-wrap: anywhere; }

@@ -24,12 +24,13 @@ def chromium(program, profile, arguments, timeout=120):
 # Appended to a copy of the page: what a reader's browser knows about it, written into the document so that --dump-dom shows it.
 PROBE = """<script>addEventListener("load", () => {
   document.querySelectorAll("th button").forEach(button => button.click());
-  const wide = [...document.querySelectorAll("main > *, section > *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1);
+  const scrolls = e => e && (["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const wide = [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement));
   const pictures = [...document.querySelectorAll("svg image")];
   const result = document.createElement("pre");
   result.id = "probe";
   result.textContent = JSON.stringify({width: innerWidth, scroll: document.documentElement.scrollWidth,
-    wide: wide.map(e => e.tagName + "." + e.className), nodes: document.querySelectorAll(".node").length, pictures: pictures.length,
+    wide: wide.slice(0, 5).map(e => e.tagName + "." + e.className + " " + e.textContent.slice(0, 40)), nodes: document.querySelectorAll(".node").length, pictures: pictures.length,
     examples: document.querySelectorAll(".example").length, headings: [...document.querySelectorAll("h2")].map(e => e.textContent),
     resources: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")), errors: window.problems});
   document.body.append(result);
