@@ -136,15 +136,38 @@ std::string verdict(const HtmlReport& report) {
   return text + "</div>\n";
 }
 
-std::string findings(const HtmlReport& report) {
-  std::string items;
-  for (const Finding& finding : report.diagnosis.findings) {
-    items +=
-        fmt::format("<li class=\"attention\"><b>{}</b>: {}", escape_html(finding.layer), escape_html(finding.cause));
-    if (!finding.command.empty()) items += fmt::format("<br>Try <code>{}</code>", escape_html(finding.command));
-    if (!finding.advice.empty()) items += fmt::format("<br>{}", escape_html(finding.advice));
-    items += "</li>\n";
+namespace {
+
+/// One rule's findings, the first (worst) of them in full, the others by name in a list that opens.
+std::string rule_item(const std::vector<const Finding*>& found) {
+  const Finding& first = *found.front();
+  std::string item =
+      fmt::format("<li class=\"attention\"><b>{}</b>: {}", escape_html(first.layer), escape_html(first.cause));
+  if (!first.command.empty()) item += fmt::format("<br>Try <code>{}</code>", escape_html(first.command));
+  if (!first.advice.empty()) item += fmt::format("<br>{}", escape_html(first.advice));
+  if (found.size() > 1) {
+    item +=
+        fmt::format("<details><summary>and {} more layer{}</summary>", found.size() - 1, found.size() > 2 ? "s" : "");
+    for (size_t i = 1; i < found.size(); ++i)
+      item += fmt::format("{}<b>{}</b>: {}", i > 1 ? "<br>" : "", escape_html(found[i]->layer),
+                          escape_html(found[i]->cause));
+    item += "</details>";
   }
+  return item + "</li>\n";
+}
+
+}  // namespace
+
+std::string findings(const HtmlReport& report) {
+  std::vector<std::vector<const Finding*>> rules;  // in the order of their first findings
+  for (const Finding& finding : report.diagnosis.findings) {
+    auto of_rule = std::find_if(rules.begin(), rules.end(),
+                                [&](const auto& found) { return found.front()->rule == finding.rule; });
+    if (of_rule == rules.end()) of_rule = rules.insert(rules.end(), std::vector<const Finding*>());
+    of_rule->push_back(&finding);
+  }
+  std::string items;
+  for (const auto& found : rules) items += rule_item(found);
   for (const std::string& note : report.notes) items += "<li>" + escape_html(note) + "</li>\n";
   if (items.empty()) return "";
   return "<h2>Findings</h2>\n<p>What stands out, and what to do about it.</p>\n<ul class=\"findings\">\n" + items +

@@ -159,5 +159,18 @@ TEST(HtmlReport, CopesWithAnEmptyReport) {
 
 TEST(HtmlReport, MakesControlCharactersVisible) { EXPECT_EQ(escape_html("a\x1b<b"), "a\\x1b&lt;b"); }
 
+TEST(HtmlReport, FindingsOfOneRuleShareACard) {
+  HtmlReport report;
+  for (const char* layer : {"conv1", "conv2", "conv3"})
+    report.diagnosis.findings.push_back(
+        {"few-codes", layer, "its weights have only 2 bits", {}, "", "lowbit quantize x"});
+  report.diagnosis.findings.push_back({"dead-channel", "dw4", "3 channels never change", {}, "", ""});
+  const std::string page = to_html(report);
+  EXPECT_NE(page.find("and 2 more layers"), std::string::npos);
+  EXPECT_NE(page.find("conv3"), std::string::npos);
+  EXPECT_EQ(page.find("lowbit quantize x"), page.rfind("lowbit quantize x"));
+  EXPECT_NE(page.find("<b>dw4</b>"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lowbit
