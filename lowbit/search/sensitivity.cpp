@@ -43,7 +43,7 @@ Tensor output_rows(const Tensor& output, int64_t samples) {
 }
 
 Sensitivity::Sensitivity(const Graph& graph, std::vector<NamedTensors> batches, bool has_labels, ThreadPool& threads)
-    : graph_(graph), threads_(threads), producers_(graph.producers()) {
+    : graph_(graph), threads_(threads) {
   for (NamedTensors& inputs : batches) {
     std::map<ValueId, Tensor> values;
     EvaluateOptions options;
@@ -89,13 +89,15 @@ double Sensitivity::run_suffix(const Graph& suffix, size_t batch, const std::map
 
 double Sensitivity::replaced_constants(std::vector<size_t> nodes, const std::map<ValueId, Tensor>& constants) const {
   std::sort(nodes.begin(), nodes.end());
+  const bool several = nodes.size() > 1;
+  Graph suffix = suffix_from(graph_, several ? nodes.front() : nodes.front() + 1);
+  if (several)
+    for (const auto& [id, tensor] : constants) suffix.value(id).constant = tensor;
   double sum = 0;
   int64_t samples = 0;
   for (size_t batch = 0; batch < rows_.size(); ++batch) {
     samples += rows_[batch].dim(0);
-    if (nodes.size() > 1) {
-      Graph suffix = suffix_from(graph_, nodes.front());
-      for (const auto& [id, tensor] : constants) suffix.value(id).constant = tensor;
+    if (several) {
       sum += run_suffix(suffix, batch, {});
       continue;
     }
@@ -115,19 +117,7 @@ double Sensitivity::replaced_constants(std::vector<size_t> nodes, const std::map
       if (i == 0) match_means(results[0], values_[batch].at(node.outputs[0]), node);
       given[node.outputs[i]] = results[i];
     }
-    sum += run_suffix(suffix_from(graph_, nodes.front() + 1), batch, given);
-  }
-  return samples > 0 ? sum / static_cast<double>(samples) : 0;
-}
-
-double Sensitivity::rounded_value(ValueId id, const Quantization& quantization) const {
-  const int32_t producer = producers_[static_cast<size_t>(id)];
-  const Graph suffix = suffix_from(graph_, static_cast<size_t>(producer + 1));
-  double sum = 0;
-  int64_t samples = 0;
-  for (size_t batch = 0; batch < rows_.size(); ++batch) {
-    samples += rows_[batch].dim(0);
-    sum += run_suffix(suffix, batch, {{id, fake_quantize(quantization, values_[batch].at(id))}});
+    sum += run_suffix(suffix, batch, given);
   }
   return samples > 0 ? sum / static_cast<double>(samples) : 0;
 }

@@ -25,16 +25,12 @@ class Sensitivity {
   /// result (axis 1; for rank 2 and MatMul the last axis) is brought back first, as bias correction does.
   double replaced_constants(std::vector<size_t> nodes, const std::map<ValueId, Tensor>& constants) const;
 
-  /// Mean divergence with value `id` rounded to the annotation.
-  double rounded_value(ValueId id, const Quantization& quantization) const;
-
  private:
   double run_suffix(const Graph& suffix, size_t batch, const std::map<ValueId, Tensor>& given) const;
   double divergence_of(size_t batch, const Tensor& output) const;
 
   const Graph& graph_;
   ThreadPool& threads_;
-  std::vector<int32_t> producers_;
   std::vector<std::map<ValueId, Tensor>> values_;  ///< of each batch
   std::vector<Tensor> rows_;                       ///< first output of each batch
   OutputKind kind_ = OutputKind::values;
