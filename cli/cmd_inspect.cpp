@@ -16,8 +16,6 @@
 namespace lowbit::cli {
 namespace {
 
-constexpr auto kRight = Table::Align::right;
-
 Json shape_json(const std::optional<Shape>& shape) {
   if (!shape) return nullptr;
   Json dims = Json::array();

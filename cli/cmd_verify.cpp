@@ -59,7 +59,6 @@ void add_rows(Table& table, const char* kind, const std::vector<StepDifference>&
 }
 
 std::string to_text(const VerifyResult& result, double most_steps, bool passed) {
-  constexpr auto kRight = Table::Align::right;
   Table table({{""}, {"value"}, {"step", kRight}, {"max steps", kRight}, {"different", kRight}, {"elements", kRight}});
   add_rows(table, "output", result.outputs);
   add_rows(table, "output, unfused", result.unfused);

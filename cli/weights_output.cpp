@@ -9,8 +9,6 @@
 namespace lowbit::cli {
 namespace {
 
-constexpr auto kRight = Table::Align::right;
-
 Json to_json(const SurveyedSystem& system, bool best) {
   return {{"system", system.system},
           {"granularity", system.granularity},

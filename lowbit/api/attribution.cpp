@@ -17,7 +17,6 @@ namespace {
 
 constexpr int64_t kGrid = 8, kStretches = 16, kFlatStretches = 32, kMostChannels = 8;
 constexpr int64_t kLeastSide = 8;  // of a picture
-constexpr int64_t kBatch = 32;
 constexpr int kPathPoints = 4;
 
 /// The cell of each element of one sample.
@@ -58,7 +57,7 @@ Cells cut(const Dims& dims) {
 class Scorer {
  public:
   Scorer(const Model& model, ThreadPool& threads)
-      : inference_(model.graph, threads), batch_(usable_batch(model.graph, kBatch)) {}
+      : inference_(model.graph, threads), batch_(usable_batch(model.graph, kBatchSamples)) {}
 
   Tensor output(const NamedTensors& inputs) { return to_float32(inference_.run_ordered(inputs)[0]); }
 

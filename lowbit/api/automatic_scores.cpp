@@ -10,17 +10,13 @@
 #include "lowbit/search/sensitivity.h"
 
 namespace lowbit {
-namespace {
-
-constexpr int64_t kBatch = 32;
-
-}  // namespace
+namespace {}  // namespace
 
 ReferenceScores::ReferenceScores(const Model& model, const DataSet& data, ThreadPool& threads)
     : data_(data), threads_(threads) {
   if (model.graph.outputs.empty()) throw Error(ErrorCode::bad_file, "the model has no output", model.source_path);
   if (data.has_labels()) {
-    const int64_t step = usable_batch(model.graph, kBatch);
+    const int64_t step = usable_batch(model.graph, kBatchSamples);
     for (int64_t begin = 0; begin < data.size(); begin += step) {
       const Batch batch = data.read(begin, std::min(step, data.size() - begin), &threads);
       labels_.insert(labels_.end(), batch.labels.begin(), batch.labels.end());
@@ -55,7 +51,7 @@ void ReferenceScores::decide_measure() {
 std::vector<Tensor> ReferenceScores::run(const Graph& graph, const std::function<void(double share)>& progress) const {
   Inference inference(graph, threads_);
   std::vector<Tensor> rows;
-  const int64_t size = data_.size(), step = usable_batch(graph, kBatch);
+  const int64_t size = data_.size(), step = usable_batch(graph, kBatchSamples);
   for (int64_t begin = 0; begin < size; begin += step) {
     const int64_t count = std::min(step, size - begin);
     const Batch batch = data_.read(begin, count, &threads_);

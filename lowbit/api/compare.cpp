@@ -18,9 +18,9 @@
 namespace lowbit {
 namespace {
 
-constexpr int64_t kBatch = 4;          // all activations of a batch are kept while it is compared
-constexpr int64_t kBasisSamples = 16;  // looked at before the comparison, to learn in what terms values are written
-constexpr double kStillWorksDb = 6;    // a network whose values look foreign but whose output is right
+constexpr int64_t kComparedSamples = 4;  // all activations of a batch are kept while it is compared
+constexpr int64_t kBasisSamples = 16;    // looked at before the comparison, to learn in what terms values are written
+constexpr double kStillWorksDb = 6;      // a network whose values look foreign but whose output is right
 
 /// The low-bit graph with decoded weights, for the evaluator.
 Graph with_decoded_weights(const Graph& graph) {
@@ -235,7 +235,8 @@ Comparison compare_models(const Model& float_model, const Model& low_bit, const 
                           const CompareOptions& options) {
   Comparer comparer(float_model, low_bit, threads);
   const int64_t size = data.size();
-  const int64_t step = std::min(usable_batch(float_model.graph, kBatch), usable_batch(low_bit.graph, kBatch));
+  const int64_t step =
+      std::min(usable_batch(float_model.graph, kComparedSamples), usable_batch(low_bit.graph, kComparedSamples));
   for (int64_t begin = 0; begin < std::min(kBasisSamples, size); begin += step)
     comparer.learn_bases(data.read(begin, std::min(step, size - begin)));
   comparer.settle_bases();

@@ -14,7 +14,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int64_t kBatch = 32;
 constexpr int kLatencyWarmup = 2, kLatencyRuns = 15;
 constexpr double kLatencySeconds = 0.5;  // slow models get fewer runs
 
@@ -230,7 +229,7 @@ EvaluateRun evaluate_model(const Model& model, const std::string& file, const Da
   ErrorAccumulator output_error, target_error;
   std::optional<RowReader> reference_rows;
   if (reference) reference_rows.emplace(reference->outputs);
-  const int64_t size = data.size(), step = usable_batch(model.graph, kBatch);
+  const int64_t size = data.size(), step = usable_batch(model.graph, kBatchSamples);
   bool has_targets = false;
   for (int64_t begin = 0; begin < size; begin += step) {
     const int64_t count = std::min(step, size - begin);

@@ -17,6 +17,9 @@ bool is_low_bit(const Graph& graph);
 /// at 1. Checks shapes: Error{bad_argument} says what was given and what is expected.
 NamedTensors bind_inputs(const Graph& graph, const Batch& batch);
 
+/// Samples that a model runs at a time where nothing asks for fewer.
+inline constexpr int64_t kBatchSamples = 32;
+
 /// The batch size to use with this model: 1 if its first dimension is fixed at 1, else `wanted`.
 int64_t usable_batch(const Graph& graph, int64_t wanted);
 

@@ -15,8 +15,6 @@
 namespace lowbit {
 namespace {
 
-constexpr int64_t kBatch = 32;
-
 /// What one model made of every sample of one data set.
 struct Decisions {
   std::vector<int64_t> classes;
@@ -51,7 +49,7 @@ class Evaluation {
     for (const NamedModel& named : models) {
       if (named.model->graph.outputs.empty()) throw Error(ErrorCode::bad_file, "the model has no output", named.file);
       runs_.push_back(std::make_unique<Inference>(named.model->graph, threads));
-      step_ = std::min(step_, usable_batch(named.model->graph, kBatch));
+      step_ = std::min(step_, usable_batch(named.model->graph, kBatchSamples));
     }
     total_ = 1 + static_cast<double>(options.kinds.size() * options.strengths.size());
   }
@@ -187,7 +185,7 @@ class Evaluation {
   ThreadPool& threads_;
   const ShiftedOptions& options_;
   std::vector<std::unique_ptr<Inference>> runs_;
-  int64_t step_ = kBatch;
+  int64_t step_ = kBatchSamples;
   double total_ = 1, done_ = 0;
 };
 

@@ -22,7 +22,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int64_t kBatch = 8;
+constexpr int64_t kVerifiedSamples = 8;
 constexpr int kModuleMissing = 10, kNotStarted = 127;
 
 /// A low-bit activation and the names that its codes and decoded values have in the file.
@@ -128,7 +128,7 @@ class Verifier {
     };
     Executor executor(model_.graph, threads_, hooks);
     samples_ = options_.data ? std::min(options_.samples, options_.data->size()) : options_.samples;
-    const int64_t step = usable_batch(model_.graph, kBatch);
+    const int64_t step = usable_batch(model_.graph, kVerifiedSamples);
     for (int64_t begin = 0; begin < samples_; begin += step) {
       const int64_t count = std::min(step, samples_ - begin);
       const Batch batch =

@@ -62,7 +62,7 @@ void add_to_readers(Graph& graph, const ChannelLink& link, const std::vector<dou
   }
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_absorb_bias(Graph& graph, const MethodContext& context) {
   const std::vector<ChannelLink> links = find_channel_links(graph);
   const auto profiles = profile_channels(graph, links, context);
   int64_t channels = 0;
@@ -94,7 +94,7 @@ const Method& absorb_bias_method() {
                              .summary = "moves large biases in front of a ReLU into the layer behind it",
                              .paper = "Nagel et al., ICCV 2019, arXiv:1906.04721, section 4.1.3",
                              .needs_data = true,
-                             .apply = apply,
+                             .apply = apply_absorb_bias,
                              .stage = MethodStage::float_network};
   return method;
 }

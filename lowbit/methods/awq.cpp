@@ -64,7 +64,7 @@ double error_of(const Graph& graph, const ChannelLink& link, const ChannelProfil
   return error;
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_awq(Graph& graph, const MethodContext& context) {
   if (context.recipe.weights == "none") return;
   const std::vector<ChannelLink> links = find_channel_links(graph);
   const auto profiles = profile_channels(graph, links, context);
@@ -97,7 +97,7 @@ const Method& awq_method() {
                              .summary = "scales up the weights that meet large activations before they are rounded",
                              .paper = "Lin et al., MLSys 2024, arXiv:2306.00978",
                              .needs_data = true,
-                             .apply = apply,
+                             .apply = apply_awq,
                              .stage = MethodStage::float_network};
   return method;
 }

@@ -10,7 +10,7 @@
 namespace lowbit {
 namespace {
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_bias_correct(Graph& graph, const MethodContext& context) {
   const GraphIndex index(graph);
   std::optional<size_t> last;
   for (size_t n = 0; n < graph.nodes.size(); ++n)
@@ -27,7 +27,7 @@ const Method& bias_correct_method() {
                              .summary = "brings the mean of every output channel back to the float network's",
                              .paper = "Nagel et al., ICCV 2019, arXiv:1906.04721, appendix D",
                              .needs_data = true,
-                             .apply = apply};
+                             .apply = apply_bias_correct};
   return method;
 }
 

@@ -78,7 +78,7 @@ void correct_layer(Graph& graph, Node& node, const MethodContext& context) {
   node.inputs[2] = graph.add_constant(name, Tensor::from(Dims{at->outputs}, corrected));
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_bias_correct_analytic(Graph& graph, const MethodContext& context) {
   for (Node& node : graph.nodes)
     if (node.is("Conv") || node.is("Gemm")) correct_layer(graph, node, context);
 }
@@ -91,7 +91,7 @@ const Method& bias_correct_analytic_method() {
       .summary = "takes the mean shift of rounded weights out of the biases, from statistics alone",
       .paper = "Nagel et al., ICCV 2019, arXiv:1906.04721, section 4.2",
       .needs_data = true,
-      .apply = apply,
+      .apply = apply_bias_correct_analytic,
       .channel_means = true};
   return method;
 }

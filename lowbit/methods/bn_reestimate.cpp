@@ -94,7 +94,7 @@ void correct_deviation(LayerWalk& walk, Graph& graph, const MethodContext& conte
   }
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_bn_reestimate(Graph& graph, const MethodContext& context) {
   if (!context.batches) return;
   const GraphIndex index(graph);
   std::optional<size_t> last;
@@ -117,7 +117,7 @@ const Method& bn_reestimate_method() {
                              .summary = "brings mean and variance of every output channel back to the float network's",
                              .paper = "Nagel et al., 2021, arXiv:2106.08295, section 5.2.2",
                              .needs_data = true,
-                             .apply = apply};
+                             .apply = apply_bn_reestimate};
   return method;
 }
 

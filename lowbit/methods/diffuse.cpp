@@ -65,7 +65,7 @@ void round_layer(Graph& graph, Node& node, const MethodContext& context) {
   graph.value(own_constant(graph, node, 1)).constant = std::move(rounded);
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_diffuse(Graph& graph, const MethodContext& context) {
   for (Node& node : graph.nodes) round_layer(graph, node, context);
 }
 
@@ -77,7 +77,7 @@ const Method& diffuse_method() {
       .summary = "carries the error of each rounded weight on to the next of its row",
       .paper = "Floyd and Steinberg, Proc. SID 17, 1976; Guo et al., ICLR 2022, arXiv:2202.07471",
       .needs_data = false,
-      .apply = apply,
+      .apply = apply_diffuse,
       .channel_means = true};
   return method;
 }

@@ -17,7 +17,7 @@ namespace {
 constexpr int kMostRounds = 50;
 constexpr double kSettled = 1e-3;  ///< largest logarithm of a scale that counts as no change
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_equalize(Graph& graph, const MethodContext& context) {
   const std::vector<ChannelLink> links = find_channel_links(graph);
   std::vector<ChannelLink> clipped;
   std::copy_if(links.begin(), links.end(), std::back_inserter(clipped), [](const auto& l) { return l.clip > 0; });
@@ -58,7 +58,7 @@ const Method& equalize_method() {
                              .summary = "rescales channels between layers so that their weights have equal ranges",
                              .paper = "Nagel et al., ICCV 2019, arXiv:1906.04721, section 4.1",
                              .needs_data = false,
-                             .apply = apply,
+                             .apply = apply_equalize,
                              .stage = MethodStage::float_network};
   return method;
 }

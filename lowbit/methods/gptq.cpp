@@ -13,7 +13,7 @@
 namespace lowbit {
 namespace {
 
-const MethodOption kOptions[] = {
+const MethodOption kGptqOptions[] = {
     kDampingOption,
     kTargetsOption,
     {"order", 1, 0, 1, "1: columns with large inputs first"},
@@ -24,7 +24,7 @@ const MethodOption kOptions[] = {
     kPositionsOption,
 };
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_gptq(Graph& graph, const MethodContext& context) {
   const Method& method = gptq_method();
   const auto option = [&](std::string_view key) { return method.option(context, key); };
   round_layers(graph, context,
@@ -48,8 +48,8 @@ const Method& gptq_method() {
                                  "network's results",
                              .paper = "Frantar et al., ICLR 2023, arXiv:2210.17323; Li et al., arXiv:2504.02692",
                              .needs_data = true,
-                             .apply = apply,
-                             .options = kOptions};
+                             .apply = apply_gptq,
+                             .options = kGptqOptions};
   return method;
 }
 

@@ -10,7 +10,7 @@
 namespace lowbit {
 namespace {
 
-const MethodOption kOptions[] = {
+const MethodOption kLearnedRoundingOptions[] = {
     {"steps", 400, 1, 1e6, "steps of gradient descent for each layer"},
     kDampingOption,
     kTargetsOption,
@@ -20,7 +20,7 @@ const MethodOption kOptions[] = {
     kPositionsOption,
 };
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_learned_rounding(Graph& graph, const MethodContext& context) {
   const Method& method = learned_rounding_method();
   const auto option = [&](std::string_view key) { return method.option(context, key); };
   round_layers(graph, context,
@@ -43,8 +43,8 @@ const Method& learned_rounding_method() {
       .summary = "learns for each weight whether it goes up or down, by gradients of the layer's error",
       .paper = "Nagel et al., ICML 2020, arXiv:2004.10568",
       .needs_data = true,
-      .apply = apply,
-      .options = kOptions};
+      .apply = apply_learned_rounding,
+      .options = kLearnedRoundingOptions};
   return method;
 }
 

@@ -52,7 +52,7 @@ void choose_again(LayerWalk& walk, Graph& graph, const MethodContext& context, c
   for (ValueId other : all) graph.value(other).quantization = chosen;
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_recalibrate(Graph& graph, const MethodContext& context) {
   if (!context.batches || !context.placement || graph.nodes.empty()) return;
   const GraphIndex index(graph);
   std::optional<size_t> last;
@@ -76,7 +76,7 @@ const Method& recalibrate_method() {
                              .summary = "chooses activation ranges again, on what the low-bit network produces",
                              .paper = "Hubara et al., ICML 2021, arXiv:2006.10518",
                              .needs_data = true,
-                             .apply = apply};
+                             .apply = apply_recalibrate};
   return method;
 }
 

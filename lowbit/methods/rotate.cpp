@@ -188,7 +188,7 @@ void rotate_state(Graph& graph, const HiddenState& state, const Matrix& r) {
   }
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_rotate(Graph& graph, const MethodContext& context) {
   const std::vector<HiddenState> states = StateFinder(graph).run();
   Random random(context.recipe.seed, 77);
   for (const HiddenState& state : states) rotate_state(graph, state, random_rotation(state.channels, random));
@@ -203,7 +203,7 @@ const Method& rotate_method() {
                              .summary = "multiplies hidden states between linear layers by a random orthogonal matrix",
                              .paper = "Chee et al., NeurIPS 2023, arXiv:2307.13304; Ashkboos et al., arXiv:2404.00456",
                              .needs_data = false,
-                             .apply = apply,
+                             .apply = apply_rotate,
                              .stage = MethodStage::float_network};
   return method;
 }

@@ -17,7 +17,7 @@ const MethodOption kOptions[] = {
     {"strength", 0.5, 0, 1, "a: 1 gives all channels the same range and leaves everything to the weights"},
 };
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_smooth(Graph& graph, const MethodContext& context) {
   const double strength = smooth_method().option(context, "strength");
   const std::vector<ChannelLink> links = find_channel_links(graph);
   const auto profiles = profile_channels(graph, links, context);
@@ -53,7 +53,7 @@ const Method& smooth_method() {
                              .summary = "moves the ranges of activation channels into the weights behind them",
                              .paper = "Xiao et al., ICML 2023, arXiv:2211.10438",
                              .needs_data = true,
-                             .apply = apply,
+                             .apply = apply_smooth,
                              .stage = MethodStage::float_network,
                              .options = kOptions};
   return method;

@@ -47,7 +47,7 @@ constexpr OpDef row(std::string_view name, std::string_view attributes = "") {
   return {"", name, OpKind::elementwise, 1, 1, 1, 1, attributes, infer_same, map_reference<Op, Types>};
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kActivationRows[] = {
     row<Celu>("Celu", "alpha"),
     {"", "Clip", OpKind::elementwise, 1, 3, 1, 1, "", infer_same, clip_reference},
     row<Elu>("Elu", "alpha"),
@@ -69,6 +69,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> activation_ops() { return kRows; }
+std::span<const OpDef> activation_ops() { return kActivationRows; }
 
 }  // namespace lowbit

@@ -217,7 +217,7 @@ void infer_arithmetic(InferContext& context) {
   context.set_output_dims(0, std::move(result));
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kBinaryRows[] = {
     {"", "Add", OpKind::elementwise, 2, 2, 1, 1, "", infer_arithmetic<dim_add>, binary_reference<Add, NumberTypes>},
     {"", "Div", OpKind::elementwise, 2, 2, 1, 1, "", infer_arithmetic<dim_div>, binary_reference<Div, NumberTypes>},
     {"", "Max", OpKind::elementwise, 1, -1, 1, 1, "", infer_broadcast, variadic_reference<Max, NumberTypes>},
@@ -233,6 +233,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> binary_ops() { return kRows; }
+std::span<const OpDef> binary_ops() { return kBinaryRows; }
 
 }  // namespace lowbit

@@ -110,7 +110,7 @@ void infer_bit_cast(InferContext& context) {
   infer_same_shape(context, dtype_from_onnx(context.node(), context.node().attr_int("to", 0)));
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kCastRows[] = {
     {"", "BitCast", OpKind::other, 1, 1, 1, 1, "to", infer_bit_cast, bit_cast_reference},
     {"", "Cast", OpKind::elementwise, 1, 1, 1, 1, "round_mode saturate to", infer_cast, cast_reference},
     {"", "CastLike", OpKind::elementwise, 2, 2, 1, 1, "round_mode saturate", infer_cast_like, cast_like_reference},
@@ -118,6 +118,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> cast_ops() { return kRows; }
+std::span<const OpDef> cast_ops() { return kCastRows; }
 
 }  // namespace lowbit

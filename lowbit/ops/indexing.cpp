@@ -211,7 +211,7 @@ void infer_compress(InferContext& context) {
   context.set_output(0, type, shape);
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kIndexingRows[] = {
     {"", "Compress", OpKind::movement, 2, 2, 1, 1, "axis", infer_compress, compress_reference},
     {"", "Gather", OpKind::movement, 2, 2, 1, 1, "axis", infer_gather, gather_reference},
     {"", "GatherElements", OpKind::movement, 2, 2, 1, 1, "axis", infer_gather_elements, gather_elements_reference},
@@ -221,6 +221,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> indexing_ops() { return kRows; }
+std::span<const OpDef> indexing_ops() { return kIndexingRows; }
 
 }  // namespace lowbit

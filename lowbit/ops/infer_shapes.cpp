@@ -11,7 +11,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxInferDepth = 64;
 /// Longer integer vectors hold data, not shapes.
 constexpr int64_t kMaxTrackedElements = 1024;
 
@@ -130,7 +130,7 @@ void infer_node(Graph& graph, const Node& node, TrackedDims& tracked, int depth)
 }
 
 void infer_graph(Graph& graph, TrackedDims tracked, int depth) {
-  if (depth > kMaxDepth) refuse("subgraphs are nested deeper than {} levels", kMaxDepth);
+  if (depth > kMaxInferDepth) refuse("subgraphs are nested deeper than {} levels", kMaxInferDepth);
   for (Value& value : graph.values)
     if (value.constant)
       merge_into(value, holds_codes(value) ? DType::float32 : value.constant->dtype(),

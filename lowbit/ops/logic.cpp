@@ -164,7 +164,7 @@ constexpr OpDef bits_row(std::string_view name) {
   return {"", name, OpKind::elementwise, 2, 2, 1, 1, "", infer_broadcast, bits_reference<Op>};
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kLogicRows[] = {
     compare_row<std::logical_and<>, BoolTypes>("And"),
     {"", "BitShift", OpKind::elementwise, 2, 2, 1, 1, "direction", infer_broadcast, shift_reference},
     bits_row<std::bit_and<>>("BitwiseAnd"),
@@ -182,6 +182,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> logic_ops() { return kRows; }
+std::span<const OpDef> logic_ops() { return kLogicRows; }
 
 }  // namespace lowbit

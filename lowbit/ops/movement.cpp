@@ -371,7 +371,7 @@ void infer_split(InferContext& context) {
   }
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kMovementRows[] = {
     {"", "Concat", OpKind::movement, 1, -1, 1, 1, "axis", infer_concat, concat_reference},
     {"", "Flatten", OpKind::movement, 1, 1, 1, 1, "axis", infer_flatten, flatten_reference},
     {"", "Reshape", OpKind::movement, 2, 2, 1, 1, "allowzero", infer_reshape, reshape_reference},
@@ -383,6 +383,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> movement_ops() { return kRows; }
+std::span<const OpDef> movement_ops() { return kMovementRows; }
 
 }  // namespace lowbit

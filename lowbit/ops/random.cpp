@@ -126,7 +126,7 @@ void infer_multinomial(InferContext& context) {
 
 constexpr bool kNondeterministic = true;
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kRandomRows[] = {
     {"", "Bernoulli", OpKind::other, 1, 1, 1, 1, "dtype seed", infer_draw_like, bernoulli_reference, kNondeterministic},
     {"", "Multinomial", OpKind::other, 1, 1, 1, 1, "dtype sample_size seed", infer_multinomial, multinomial_reference,
      kNondeterministic},
@@ -142,6 +142,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> random_ops() { return kRows; }
+std::span<const OpDef> random_ops() { return kRandomRows; }
 
 }  // namespace lowbit

@@ -100,7 +100,7 @@ void reverse_sequence_reference(EvalContext& context) {
   context.set_output(0, std::move(y));
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kRearrangeRows[] = {
     {"", "DepthToSpace", OpKind::movement, 1, 1, 1, 1, "blocksize mode", infer_blocks<dim_div, dim_mul>,
      depth_to_space_reference},
     {"", "ReverseSequence", OpKind::movement, 2, 2, 1, 1, "batch_axis time_axis", infer_same,
@@ -111,6 +111,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> rearrange_ops() { return kRows; }
+std::span<const OpDef> rearrange_ops() { return kRearrangeRows; }
 
 }  // namespace lowbit

@@ -263,7 +263,7 @@ constexpr OpDef row(std::string_view name, void (*infer)(InferContext&) = infer_
   return {"", name, OpKind::reduction, 1, 2, 1, 1, "keepdims noop_with_empty_axes", infer, reduce_reference<Op, Types>};
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kReductionRows[] = {
     {"", "CumProd", OpKind::other, 2, 2, 1, 1, "exclusive reverse", infer_same, cumulative_reference<Times>},
     {"", "CumSum", OpKind::other, 2, 2, 1, 1, "exclusive reverse", infer_same, cumulative_reference<Plus>},
     row<L1>("ReduceL1"),
@@ -280,6 +280,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> reduction_ops() { return kRows; }
+std::span<const OpDef> reduction_ops() { return kReductionRows; }
 
 }  // namespace lowbit

@@ -141,7 +141,7 @@ void tensor_scatter_reference(EvalContext& context) {
   context.set_output(0, std::move(y));
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kScatterRows[] = {
     {"", "Scatter", OpKind::movement, 3, 3, 1, 1, "axis", infer_same, scatter_elements_reference},
     {"", "ScatterElements", OpKind::movement, 3, 3, 1, 1, "axis reduction", infer_same, scatter_elements_reference},
     {"", "ScatterND", OpKind::movement, 3, 3, 1, 1, "reduction", infer_same, scatter_nd_reference},
@@ -150,6 +150,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> scatter_ops() { return kRows; }
+std::span<const OpDef> scatter_ops() { return kScatterRows; }
 
 }  // namespace lowbit

@@ -246,7 +246,7 @@ void infer_unique(InferContext& context) {
     if (context.node().outputs[i] != kNone) context.set_output(i, DType::int64, unknown_shape(1));
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kSearchRows[] = {
     {"", "ArgMax", OpKind::other, 1, 1, 1, 1, "axis keepdims select_last_index", infer_arg, arg_reference<true>},
     {"", "ArgMin", OpKind::other, 1, 1, 1, 1, "axis keepdims select_last_index", infer_arg, arg_reference<false>},
     {"", "NonZero", OpKind::other, 1, 1, 1, 1, "", infer_non_zero, non_zero_reference},
@@ -256,6 +256,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> search_ops() { return kRows; }
+std::span<const OpDef> search_ops() { return kSearchRows; }
 
 }  // namespace lowbit

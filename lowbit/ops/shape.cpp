@@ -251,7 +251,7 @@ void infer_det(InferContext& context) {
   context.set_output(0, context.input_dtype(0), shape);
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kShapeRows[] = {
     {"", "Constant", OpKind::shape, 0, 0, 1, 1,
      "sparse_value value value_float value_floats value_int value_ints value_string value_strings", infer_constant,
      constant_reference},
@@ -265,6 +265,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> shape_ops() { return kRows; }
+std::span<const OpDef> shape_ops() { return kShapeRows; }
 
 }  // namespace lowbit

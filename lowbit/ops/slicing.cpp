@@ -366,7 +366,7 @@ void trilu_reference(EvalContext& context) {
   context.set_output(0, std::move(y));
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kSlicingRows[] = {
     {"", "CenterCropPad", OpKind::movement, 2, 2, 1, 1, "axes", infer_center_crop_pad, center_crop_pad_reference},
     {"", "Expand", OpKind::movement, 2, 2, 1, 1, "", infer_expand, expand_reference},
     {"", "Pad", OpKind::movement, 2, 4, 1, 1, "mode", infer_pad, pad_reference},
@@ -377,6 +377,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> slicing_ops() { return kRows; }
+std::span<const OpDef> slicing_ops() { return kSlicingRows; }
 
 }  // namespace lowbit

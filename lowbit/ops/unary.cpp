@@ -146,7 +146,7 @@ constexpr OpDef map_row(std::string_view name) {
   return {"", name, OpKind::elementwise, 1, 1, 1, 1, "", infer_same, map_reference<Op, Types>};
 }
 
-constexpr OpDef kRows[] = {
+constexpr OpDef kUnaryRows[] = {
     map_row<Abs, NumberTypes>("Abs"),
     map_row<Acos>("Acos"),
     map_row<Acosh>("Acosh"),
@@ -180,6 +180,6 @@ constexpr OpDef kRows[] = {
 
 }  // namespace
 
-std::span<const OpDef> unary_ops() { return kRows; }
+std::span<const OpDef> unary_ops() { return kUnaryRows; }
 
 }  // namespace lowbit

@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kMostNodes = 800;
 constexpr int kRow = 28, kLane = 16;
-constexpr double kFullBarDb = 60;
+constexpr double kFullNodeBarDb = 60;
 
 /// A lane holds the value of a node until its last reader.
 struct Lane {
@@ -101,7 +101,7 @@ std::string chip(double bits, const std::string& text, const char* what) {
 
 std::string decibels(const std::optional<double>& db) {
   if (!db) return "<span class=\"db\"></span>";
-  const double share = std::isfinite(*db) ? std::clamp(*db / kFullBarDb, 0.0, 1.0) : *db > 0 ? 1.0 : 0.0;
+  const double share = std::isfinite(*db) ? std::clamp(*db / kFullNodeBarDb, 0.0, 1.0) : *db > 0 ? 1.0 : 0.0;
   const char* tone = *db < 15 ? "--bad" : *db < 25 ? "--warn" : "--good";
   return fmt::format("<span class=\"db\"><u style=\"width:{:.0f}%;background:var({})\"></u>{}</span>", 100 * share,
                      tone, escape_html(decibels_text(*db)));

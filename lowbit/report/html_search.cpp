@@ -11,7 +11,7 @@
 namespace lowbit {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 330, kLeft = 62, kRight = 16, kTop = 16, kBottom = 46;
+constexpr double kPlotWidth = 720, kPlotHeight = 330, kPlotLeft = 62, kPlotRight = 16, kPlotTop = 16, kPlotBottom = 46;
 
 /// A linear scale from values to pixels, with round numbers to mark.
 struct Axis {
@@ -42,7 +42,7 @@ Axis drop_axis(const SearchReport& report) {
   std::sort(drops.begin(), drops.end());
   if (!drops.empty()) largest = drops[drops.size() * 3 / 4];
   high = std::max({high, largest * 1.15, 0.1});
-  return {low - 0.05 * (high - low), high, kHeight - kBottom, kTop};
+  return {low - 0.05 * (high - low), high, kPlotHeight - kPlotBottom, kPlotTop};
 }
 
 Axis bytes_axis(const SearchReport& report) {
@@ -56,7 +56,7 @@ Axis bytes_axis(const SearchReport& report) {
     high = std::max(high, static_cast<double>(*report.max_bytes));
   }
   const double margin = std::max(0.06 * (high - low), 0.02 * high);
-  return {std::max(0.0, low - margin), high + margin, kLeft, kWidth - kRight};
+  return {std::max(0.0, low - margin), high + margin, kPlotLeft, kPlotWidth - kPlotRight};
 }
 
 std::string line(double x1, double y1, double x2, double y2, const char* style) {
@@ -72,17 +72,18 @@ std::string text(double x, double y, const char* anchor, const std::string& word
 std::string frame(const SearchReport& report, const Axis& x, const Axis& y) {
   std::string svg;
   for (const double mark : y.marks())
-    svg += line(kLeft, y.at(mark), kWidth - kRight, y.at(mark), "stroke=\"var(--line)\"") +
-           text(kLeft - 6, y.at(mark) + 4, "end", fmt::format("{:g}", mark));
+    svg += line(kPlotLeft, y.at(mark), kPlotWidth - kPlotRight, y.at(mark), "stroke=\"var(--line)\"") +
+           text(kPlotLeft - 6, y.at(mark) + 4, "end", fmt::format("{:g}", mark));
   for (const double mark : x.marks())
-    svg += text(x.at(mark), kHeight - kBottom + 18, "middle", bytes_text(static_cast<int64_t>(mark)));
-  svg += text((kLeft + kWidth - kRight) / 2, kHeight - 6, "middle", "size of the file") +
-         text(kLeft, kTop - 4, "start", "lost, " + report.unit);
+    svg += text(x.at(mark), kPlotHeight - kPlotBottom + 18, "middle", bytes_text(static_cast<int64_t>(mark)));
+  svg += text((kPlotLeft + kPlotWidth - kPlotRight) / 2, kPlotHeight - 6, "middle", "size of the file") +
+         text(kPlotLeft, kPlotTop - 4, "start", "lost, " + report.unit);
   const char* target = "stroke=\"var(--warn)\" stroke-dasharray=\"5 4\"";
-  if (report.max_drop) svg += line(kLeft, y.at(*report.max_drop), kWidth - kRight, y.at(*report.max_drop), target);
+  if (report.max_drop)
+    svg += line(kPlotLeft, y.at(*report.max_drop), kPlotWidth - kPlotRight, y.at(*report.max_drop), target);
   if (report.max_bytes) {
     const double at = x.at(static_cast<double>(*report.max_bytes));
-    svg += line(at, kTop, at, kHeight - kBottom, target);
+    svg += line(at, kPlotTop, at, kPlotHeight - kPlotBottom, target);
   }
   return svg;
 }
@@ -93,7 +94,7 @@ std::string plot(const SearchReport& report) {
       "<div class=\"scroll\"><svg viewBox=\"0 0 {:g} {:g}\" "
       "style=\"width:100%;min-width:28rem;height:auto;display:block\" "
       "role=\"img\" aria-label=\"size of the file against what is lost, for every configuration that was tried\">",
-      kWidth, kHeight);
+      kPlotWidth, kPlotHeight);
   svg += frame(report, x, y);
   std::vector<const SearchPoint*> front;
   for (const SearchPoint& point : report.points)

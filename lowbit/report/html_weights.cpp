@@ -13,26 +13,26 @@ namespace {
 
 constexpr size_t kMostLevels = 256;  // more are a grey area anyway
 constexpr size_t kMostRows = 12;     // of a tensor; the whole model has all
-constexpr double kWidth = 600, kHeight = 120;
+constexpr double kHistogramWidth = 600, kHistogramHeight = 120;
 
 /// Bars (square root scale), and a line for each level.
 std::string histogram(const WeightPage::Figure& figure) {
   std::string svg = fmt::format(
-      "<svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"histogram of {}\">", kWidth,
-      kHeight, escape_html(figure.name));
+      "<svg viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"histogram of {}\">",
+      kHistogramWidth, kHistogramHeight, escape_html(figure.name));
   const double most = figure.counts.empty() ? 0 : *std::max_element(figure.counts.begin(), figure.counts.end());
   std::string path;
-  const double width = kWidth / static_cast<double>(std::max<size_t>(figure.counts.size(), 1));
+  const double width = kHistogramWidth / static_cast<double>(std::max<size_t>(figure.counts.size(), 1));
   for (size_t i = 0; i < figure.counts.size(); ++i) {
-    const double height = most > 0 ? (kHeight - 12) * std::sqrt(figure.counts[i] / most) : 0;
+    const double height = most > 0 ? (kHistogramHeight - 12) * std::sqrt(figure.counts[i] / most) : 0;
     if (height > 0)
-      path += fmt::format("M{:.2f} {}v{:.2f}h{:.2f}V{}z", width * static_cast<double>(i), kHeight, -height,
-                          width * 0.92, kHeight);
+      path += fmt::format("M{:.2f} {}v{:.2f}h{:.2f}V{}z", width * static_cast<double>(i), kHistogramHeight, -height,
+                          width * 0.92, kHistogramHeight);
   }
   std::string lines;
   for (size_t i = 0; i < std::min(figure.levels.size(), kMostLevels); ++i) {
-    const double x = kWidth * (figure.levels[i] - figure.low) / (figure.high - figure.low);
-    if (x >= 0 && x <= kWidth) lines += fmt::format("M{:.2f} 0V{}", x, kHeight);
+    const double x = kHistogramWidth * (figure.levels[i] - figure.low) / (figure.high - figure.low);
+    if (x >= 0 && x <= kHistogramWidth) lines += fmt::format("M{:.2f} 0V{}", x, kHistogramHeight);
   }
   return svg + fmt::format(
                    "<path d=\"{}\" fill=\"var(--accent)\"/><path class=\"level\" d=\"{}\" stroke=\"var(--warn)\" "

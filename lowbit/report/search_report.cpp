@@ -86,7 +86,6 @@ Json to_json(const SearchReport& report) {
 }
 
 std::string search_text(const SearchReport& report) {
-  constexpr auto kRight = Table::Align::right;
   Table table({{"no."},
                {"bytes", kRight},
                {"lost", kRight},

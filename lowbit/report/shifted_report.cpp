@@ -14,7 +14,6 @@
 namespace lowbit {
 namespace {
 
-constexpr auto kRight = Table::Align::right;
 constexpr double kFullColour = 0.05;  // a difference of five points
 
 std::string share_text(const std::optional<Metric>& metric) { return metric ? percent_text(metric->value) : "-"; }

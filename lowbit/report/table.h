@@ -38,4 +38,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+/// For columns of numbers.
+inline constexpr auto kRight = Table::Align::right;
+
 }  // namespace lowbit

@@ -12,7 +12,6 @@
 namespace lowbit {
 namespace {
 
-constexpr auto kRight = Table::Align::right;
 constexpr double kMuchWorseDb = 3;  // twice the error
 constexpr double kBreaksDb = 6;     // a layer that halves the SQNR amplitude
 

@@ -12,8 +12,6 @@
 namespace lowbit {
 namespace {
 
-constexpr auto kRight = Table::Align::right;
-
 std::string number(double value, int digits) {
   return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
 }

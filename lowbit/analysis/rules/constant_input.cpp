@@ -5,7 +5,7 @@
 namespace lowbit {
 namespace {
 
-std::vector<Finding> look(const NetworkFacts& facts) {
+std::vector<Finding> find_constant_input(const NetworkFacts& facts) {
   std::vector<Finding> findings;
   for (const ValueFacts& input : facts.inputs) {
     if (input.count < 2 || input.low != input.high) continue;
@@ -26,6 +26,6 @@ const Rule constant_input_rule{.name = "constant-input",
                                .threshold = "smallest = largest value over all samples",
                                .explains_error = false,
                                .layer = nullptr,
-                               .network = look};
+                               .network = find_constant_input};
 
 }  // namespace lowbit

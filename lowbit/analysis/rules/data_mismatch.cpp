@@ -8,11 +8,11 @@
 namespace lowbit {
 namespace {
 
-constexpr double kTimes = 1.5;     // beyond: differently scaled, not merely other samples
-constexpr double kClipped = 0.01;  // a clipped tail is no other scale
-constexpr double kUnused = 4;      // two bits that these data do not need
-constexpr double kShift = 0.5;     // of the mean, in standard deviations
-constexpr int64_t kEnough = 256;   // values that a mean and a deviation of both need
+constexpr double kOtherScale = 1.5;  // beyond: differently scaled, not merely other samples
+constexpr double kClipped = 0.01;    // a clipped tail is no other scale
+constexpr double kUnused = 4;        // two bits that these data do not need
+constexpr double kShift = 0.5;       // of the mean, in standard deviations
+constexpr int64_t kEnough = 256;     // values that a mean and a deviation of both need
 
 Finding finding_about(const ValueFacts& input, std::string cause) {
   Finding finding;
@@ -26,7 +26,7 @@ Finding finding_about(const ValueFacts& input, std::string cause) {
 bool distributions_differ(const ValueFacts& input) {
   if (input.calibrated_values < kEnough || input.count < kEnough) return false;
   const double a = input.standard_deviation, b = input.calibrated_deviation;
-  return std::max(a, b) > kTimes * std::min(a, b) ||
+  return std::max(a, b) > kOtherScale * std::min(a, b) ||
          std::abs(input.mean - input.calibrated_mean) > kShift * std::max(a, b);
 }
 
@@ -35,10 +35,10 @@ bool ranges_differ(const ValueFacts& input) {
   if (!input.has_codes) return false;
   const double calibrated = std::max(input.grid_high, -input.grid_low), here = std::max(input.high, -input.low);
   if (!(calibrated > 0) || !(here > 0)) return false;
-  return (here > kTimes * calibrated && input.clipped_share > kClipped) || calibrated > kUnused * here;
+  return (here > kOtherScale * calibrated && input.clipped_share > kClipped) || calibrated > kUnused * here;
 }
 
-std::vector<Finding> look(const NetworkFacts& facts) {
+std::vector<Finding> find_data_mismatch(const NetworkFacts& facts) {
   std::vector<Finding> findings;
   for (const ValueFacts& input : facts.inputs) {
     if (input.count == 0 || input.low == input.high) continue;
@@ -67,6 +67,6 @@ const Rule data_mismatch_rule{
         "calibrated range with > 1 % clipped, or < 1/4 of it",
     .explains_error = false,
     .layer = nullptr,
-    .network = look};
+    .network = find_data_mismatch};
 
 }  // namespace lowbit

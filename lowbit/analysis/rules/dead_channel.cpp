@@ -7,7 +7,7 @@ namespace {
 
 constexpr size_t kMostNamed = 6;
 
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_dead_channel(const LayerFacts& facts) {
   if (facts.channel_ranges.empty() || facts.result.count == 0 || facts.result.channels.size() < 2) return std::nullopt;
   std::string named;
   size_t dead = 0;
@@ -21,7 +21,7 @@ std::optional<Finding> look(const LayerFacts& facts) {
       "{} of its {} channels never change on these samples ({}{}): their weights cost bytes for "
       "nothing, or these data do not reach them",
       dead, facts.result.channels.size(), named, dead > kMostNamed ? ", ..." : "");
-  finding.advice = "look at more samples (a larger --limit) before the channels are taken for dead";
+  finding.advice = "find_dead_channel at more samples (a larger --limit) before the channels are taken for dead";
   return finding;
 }
 
@@ -31,6 +31,6 @@ const Rule dead_channel_rule{.name = "dead-channel",
                              .summary = "channels of a layer with weights that never change",
                              .threshold = "smallest = largest value over all samples",
                              .explains_error = false,
-                             .layer = look};
+                             .layer = find_dead_channel};
 
 }  // namespace lowbit

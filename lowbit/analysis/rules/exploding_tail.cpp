@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kDeviations = 20;
 
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_exploding_tail(const LayerFacts& facts) {
   const ValueFacts& result = facts.result;
   if (!result.has_codes || !(result.standard_deviation > 0)) return std::nullopt;
   const double covered = result.grid_high - result.grid_low;
@@ -29,6 +29,6 @@ const Rule exploding_tail_rule{.name = "exploding-tail",
                                .summary = "rare large values stretch the range of the codes",
                                .threshold = "values and codes reach over > 20 standard deviations",
                                .explains_error = true,
-                               .layer = look};
+                               .layer = find_exploding_tail};
 
 }  // namespace lowbit

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kFew = 32;
 
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_few_codes(const LayerFacts& facts) {
   const ValueFacts& result = facts.result;
   if (!result.has_codes || result.codes < 256 || result.codes_used >= kFew) return std::nullopt;
   Finding finding;
@@ -26,6 +26,6 @@ const Rule few_codes_rule{.name = "few-codes",
                           .summary = "most codes are never used",
                           .threshold = "< 32 of 256 and more codes",
                           .explains_error = true,
-                          .layer = look};
+                          .layer = find_few_codes};
 
 }  // namespace lowbit

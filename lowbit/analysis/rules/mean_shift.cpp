@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kSteps = 0.5;  // rounding alone averages out; half a step of mean error does not
 
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_mean_shift(const LayerFacts& facts) {
   const ValueFacts& result = facts.result;
   if (!result.has_codes || !(result.step > 0) || result.channels.empty()) return std::nullopt;
   double squares = 0;
@@ -28,6 +28,6 @@ const Rule mean_shift_rule{.name = "mean-shift",
                            .summary = "channels are shifted as by a wrong bias",
                            .threshold = "mean error of the channels > half a step (root mean square)",
                            .explains_error = true,
-                           .layer = look};
+                           .layer = find_mean_shift};
 
 }  // namespace lowbit

@@ -7,13 +7,13 @@
 namespace lowbit {
 namespace {
 
-constexpr double kTimes = 16;  // half of the bits of the smaller input are lost on a common scale
+constexpr double kApart = 16;  // half of the bits of the smaller input are lost on a common scale
 
 double reach(const ValueFacts& value) { return std::max(value.high, -value.low); }
 
 /// Add and Concat put their inputs on one scale; the columns that Mul makes of differing factors share one. The large
 /// part hides the error of the small one in the sum over all values, so that the parts are judged.
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_mixed_range(const LayerFacts& facts) {
   const bool joins = facts.op == "Concat" || facts.op == "Add" || facts.op == "Sub" || facts.op == "Sum";
   const bool multiplies = facts.op == "Mul" || facts.op == "Div";
   if (!facts.result.has_codes || (!joins && !multiplies)) return std::nullopt;
@@ -40,7 +40,7 @@ std::optional<Finding> look(const LayerFacts& facts) {
       most = *std::max_element(reaches.begin(), reaches.end());
     }
   }
-  if (!(least > 0) || most <= kTimes * least || !(worst_db < kGoodEnoughDb)) return std::nullopt;
+  if (!(least > 0) || most <= kApart * least || !(worst_db < kGoodEnoughDb)) return std::nullopt;
   Finding finding;
   finding.cause = fmt::format("{} {:.0f}x ({:.3g} and {:.3g}), but share one scale: the small one keeps few codes",
                               what, most / least, most, least);
@@ -55,6 +55,6 @@ const Rule mixed_range_rule{.name = "mixed-range",
                             .summary = "a concat, sum or product puts values of very different range on one scale",
                             .threshold = "low-bit result, ranges differ > 16x, the worst part below 40 dB",
                             .explains_error = false,
-                            .layer = look};
+                            .layer = find_mixed_range};
 
 }  // namespace lowbit

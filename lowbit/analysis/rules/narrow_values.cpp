@@ -5,10 +5,10 @@
 namespace lowbit {
 namespace {
 
-constexpr int kNarrow = 6;
+constexpr int kFewValueBits = 6;
 
-std::optional<Finding> look(const LayerFacts& facts) {
-  if (!facts.result.has_codes || facts.result.bits == 0 || facts.result.bits >= kNarrow) return std::nullopt;
+std::optional<Finding> find_narrow_values(const LayerFacts& facts) {
+  if (!facts.result.has_codes || facts.result.bits == 0 || facts.result.bits >= kFewValueBits) return std::nullopt;
   Finding finding;
   finding.cause = fmt::format("its result has only {} bits", facts.result.bits);
   finding.remedy = {"--activations", "uint8"};
@@ -21,6 +21,6 @@ const Rule narrow_values_rule{.name = "narrow-values",
                               .summary = "the result has few bits, and nothing else stands out",
                               .threshold = "< 6 bits",
                               .explains_error = true,
-                              .layer = look};
+                              .layer = find_narrow_values};
 
 }  // namespace lowbit

@@ -5,10 +5,10 @@
 namespace lowbit {
 namespace {
 
-constexpr int kNarrow = 6;
+constexpr int kFewWeightBits = 6;
 
-std::optional<Finding> look(const LayerFacts& facts) {
-  if (facts.weight_bits == 0 || facts.weight_bits >= kNarrow) return std::nullopt;
+std::optional<Finding> find_narrow_weights(const LayerFacts& facts) {
+  if (facts.weight_bits == 0 || facts.weight_bits >= kFewWeightBits) return std::nullopt;
   Finding finding;
   finding.cause = fmt::format("its weights have only {} bits", facts.weight_bits);
   finding.remedy = {"--method", "gptq"};
@@ -22,6 +22,6 @@ const Rule narrow_weights_rule{.name = "narrow-weights",
                                .summary = "the weights have few bits, and nothing else stands out",
                                .threshold = "< 6 bits",
                                .explains_error = true,
-                               .layer = look};
+                               .layer = find_narrow_weights};
 
 }  // namespace lowbit

@@ -5,14 +5,14 @@
 namespace lowbit {
 namespace {
 
-constexpr double kTimes = 8;
+constexpr double kOutlier = 8;
 
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_outlier_channel(const LayerFacts& facts) {
   if (!facts.result.has_codes) return std::nullopt;
   std::vector<double> reaches;
   for (const ChannelFacts& channel : facts.result.channels) reaches.push_back(channel.reach());
   const Widest widest = widest_of(reaches);
-  if (widest.times <= kTimes) return std::nullopt;
+  if (widest.times <= kOutlier) return std::nullopt;
   Finding finding;
   finding.cause = fmt::format(
       "channel {} of its result has {:.0f}x the range of the median channel, and activations share one scale: equalize "
@@ -28,6 +28,6 @@ const Rule outlier_channel_rule{.name = "outlier-channel",
                                 .summary = "one channel of the result is much wider than the others",
                                 .threshold = "low-bit result, widest > 8x the median",
                                 .explains_error = true,
-                                .layer = look};
+                                .layer = find_outlier_channel};
 
 }  // namespace lowbit

@@ -7,7 +7,7 @@ namespace {
 
 constexpr double kShare = 0.01;
 
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_saturating_clip(const LayerFacts& facts) {
   const ValueFacts& result = facts.result;
   if (!result.has_codes || result.clipped_share <= kShare) return std::nullopt;
   Finding finding;
@@ -26,6 +26,6 @@ const Rule saturating_clip_rule{.name = "saturating-clip",
                                 .summary = "values beyond the range of the codes are clipped",
                                 .threshold = "> 1 % of the values, by more than half a step",
                                 .explains_error = true,
-                                .layer = look};
+                                .layer = find_saturating_clip};
 
 }  // namespace lowbit

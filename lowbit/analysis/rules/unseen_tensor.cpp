@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t kFewValues = 32;
 
 /// Values that no sample computed, or so few that a range of them means little: routed or data-dependent parts.
-std::optional<Finding> look(const LayerFacts& facts) {
+std::optional<Finding> find_unseen_tensor(const LayerFacts& facts) {
   const ValueFacts* unseen = nullptr;
   bool in_calibration = false;
   const auto judge = [&](const ValueFacts& value) {
@@ -38,6 +38,6 @@ const Rule unseen_tensor_rule{.name = "unseen-tensor",
                               .summary = "a low-bit value that no sample computes, or hardly any",
                               .threshold = "no value on these data, or < 32 values in calibration",
                               .explains_error = false,
-                              .layer = look};
+                              .layer = find_unseen_tensor};
 
 }  // namespace lowbit

@@ -11,7 +11,7 @@
 namespace lowbit::lbq {
 namespace {
 
-constexpr size_t kLeastEntryBytes = 9;
+constexpr size_t kLeastAnnotationBytes = 9;
 constexpr uint8_t kDynamic = 1;
 constexpr uint64_t kMostGroups = uint64_t{1} << 40;
 /// Of a value without elements to explain them, so that a small file cannot ask for large tables.
@@ -244,7 +244,7 @@ void write_annotation(const Quantization& quantization, Writer& writer) {
 
 std::vector<AnnotationEntry> read_annotations(Bytes section) {
   Cursor cursor(section, "the annotations");
-  const size_t count = cursor.count(kLeastEntryBytes);
+  const size_t count = cursor.count(kLeastAnnotationBytes);
   std::vector<AnnotationEntry> entries;
   for (size_t i = 0; i < count; ++i) entries.push_back(read_annotation(cursor));
   cursor.finish();

@@ -8,7 +8,6 @@ namespace {
 
 // The fewest bytes that an item can take, to bound what a count may claim.
 constexpr size_t kLeastValueBytes = 5, kLeastNodeBytes = 6, kLeastAttributeBytes = 3;
-constexpr size_t kMostRank = 64;
 
 class GraphReader {
  public:

@@ -15,9 +15,13 @@ inline constexpr uint16_t kMajor = 1, kMinor = 0;
 inline constexpr uint64_t kHeaderBytes = 64, kEntryBytes = 64, kAlignment = 64;
 inline constexpr size_t kNameBytes = 32;         ///< of a section's name in its entry
 inline constexpr uint32_t kMostSections = 4096;  ///< a reader refuses more
+inline constexpr size_t kMostRank = 64;          ///< of a tensor
 inline constexpr int kMostDepth = 32;            ///< of subgraphs in subgraphs
 /// Tensors of at most this many stored bytes lie inside the index.
 inline constexpr uint64_t kMostInline = 64;
+
+/// The next multiple of kAlignment.
+constexpr uint64_t aligned(uint64_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
 
 constexpr uint32_t kind_of(const char (&text)[5]) {
   return static_cast<uint32_t>(text[0]) | static_cast<uint32_t>(text[1]) << 8 | static_cast<uint32_t>(text[2]) << 16 |

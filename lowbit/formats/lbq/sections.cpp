@@ -16,12 +16,6 @@ constexpr uint64_t kHashedHeaderBytes = kHeaderBytes - sizeof(uint64_t);
   throw Error(ErrorCode::bad_file, what + " (the file is damaged)");
 }
 
-uint64_t aligned(uint64_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
-
-bool all_zero(Bytes bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
-
 bool is_known(uint32_t kind) {
   constexpr std::array kKnown = {kModel,  kTensors, kData,       kAnnotations, kPreprocessing,
                                  kRecipe, kNamed,   kProvenance, kSignature};
@@ -88,6 +82,10 @@ void write_padding(ByteSink& sink, uint64_t bytes) {
 }
 
 }  // namespace
+
+bool all_zero(Bytes bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
 
 std::string kind_text(uint32_t kind) {
   std::string text;

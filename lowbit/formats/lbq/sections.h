@@ -22,6 +22,9 @@ struct SectionEntry {
 /// that this build does not know. Does not look into the sections.
 std::vector<SectionEntry> read_section_table(Bytes file);
 
+/// Whether every byte is 0, as the bytes between sections and tensors must be.
+bool all_zero(Bytes bytes);
+
 /// The bytes of a section. Throws Error{bad_file} if its hash differs; DATA is not hashed here.
 Bytes verified(Bytes file, const SectionEntry& entry);
 

@@ -12,8 +12,8 @@
 namespace lowbit::lbq {
 namespace {
 
-[[noreturn]] void damaged(const std::string& what) {
-  throw Error(ErrorCode::bad_file, "a tensor of the container " + what + " (the file is damaged)");
+[[noreturn]] void damaged_tensor(const std::string& what) {
+  throw Error(ErrorCode::bad_file, "a tensor of the container " + what + " (the file is damaged_tensor)");
 }
 
 std::span<const uint8_t> as_bytes8(Bytes bytes) {
@@ -67,7 +67,7 @@ Tensor read_packed(const TensorEntry& entry) {
   Tensor result = Tensor::uninitialized(entry.dtype, entry.dims);
   const int64_t n = result.count();
   const int used = static_cast<int>(n * entry.bits % 8);
-  if (used != 0 && packed.back() >> used != 0) damaged("has bits behind its last code");
+  if (used != 0 && packed.back() >> used != 0) damaged_tensor("has bits behind its last code");
   if (has_byte_elements(entry.dtype)) {
     unpack_codes(packed, n, entry.bits, is_signed, reinterpret_cast<int8_t*>(result.mutable_raw()));
     return result;
@@ -126,13 +126,13 @@ StoredTensor store_tensor(const Tensor& tensor, const std::optional<CodeRange>& 
 }
 
 Tensor read_tensor(const TensorEntry& entry, const std::shared_ptr<const void>& owner) {
-  if (!entry.inlined && xxhash64(entry.stored) != entry.hash) damaged("has another checksum than its bytes");
+  if (!entry.inlined && xxhash64(entry.stored) != entry.hash) damaged_tensor("has another checksum than its bytes");
   switch (entry.coding) {
     case Coding::raw: {
       Tensor tensor = read_raw(entry, owner);
       if (entry.dtype == DType::bool_)
         for (uint8_t b : as_bytes8(tensor.raw()))
-          if (b > 1) damaged("holds a truth value that is neither 0 nor 1");
+          if (b > 1) damaged_tensor("holds a truth value that is neither 0 nor 1");
       return tensor;
     }
     case Coding::packed:
@@ -144,7 +144,7 @@ Tensor read_tensor(const TensorEntry& entry, const std::shared_ptr<const void>& 
     case Coding::text:
       return read_texts(entry);
   }
-  damaged("has an unknown coding");
+  damaged_tensor("has an unknown coding");
 }
 
 }  // namespace lowbit::lbq

@@ -4,16 +4,14 @@
 #include "lowbit/base/checked.h"
 #include "lowbit/base/hash.h"
 #include "lowbit/coding/rans.h"
+#include "lowbit/formats/lbq/sections.h"
 #include "lowbit/formats/lbq/tensors.h"
 #include "lowbit/numbers/packing.h"
 
 namespace lowbit::lbq {
 namespace {
 
-constexpr size_t kLeastEntryBytes = 5;
-constexpr int kMostRank = 64;
-
-uint64_t aligned(uint64_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
+constexpr size_t kLeastTensorBytes = 5;
 
 Dims read_dims(Cursor& cursor) {
   const size_t rank = cursor.count(1);
@@ -71,15 +69,11 @@ void check_size(const Cursor& cursor, const TensorEntry& entry) {
   if (!fits) cursor.fail("holds a tensor whose bytes do not fit its dimensions");
 }
 
-bool all_zero(Bytes bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
-
 }  // namespace
 
 std::vector<TensorEntry> read_tensor_index(Bytes index, Bytes data) {
   Cursor cursor(index, "the tensor index");
-  std::vector<TensorEntry> entries(cursor.count(kLeastEntryBytes));
+  std::vector<TensorEntry> entries(cursor.count(kLeastTensorBytes));
   uint64_t end = 0;
   for (TensorEntry& entry : entries) {
     const auto type = type_of(cursor.byte());

@@ -15,7 +15,7 @@
 namespace lowbit::onnx_format {
 namespace {
 
-[[noreturn]] void bad(const std::string& message) { throw Error(ErrorCode::bad_file, message); }
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::bad_file, message); }
 
 /// The library never prints; what protobuf would say is in our own error.
 void silence_protobuf() {
@@ -33,8 +33,8 @@ onnx::ModelProto parse(Bytes bytes) {
   stream.SetRecursionLimit(kMaxNesting);
   onnx::ModelProto model;
   if (!model.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage())
-    bad(fmt::format("is no readable ONNX file: a field is damaged, or messages are nested deeper than {}",
-                    kMaxNesting));
+    refuse(fmt::format("is no readable ONNX file: a field is damaged, or messages are nested deeper than {}",
+                       kMaxNesting));
   return model;
 }
 
@@ -44,7 +44,7 @@ std::vector<OpsetImport> read_opsets(const onnx::ModelProto& model) {
     const std::string domain = import.domain() == "ai.onnx" ? "" : import.domain();
     for (const OpsetImport& other : opsets)
       if (other.domain == domain && other.version != import.version())
-        bad(fmt::format("imports two versions of the operator set '{}'", printable(domain, 60)));
+        refuse(fmt::format("imports two versions of the operator set '{}'", printable(domain, 60)));
     opsets.push_back({domain, import.version()});
   }
   return opsets;
@@ -60,7 +60,7 @@ bool uses_standard_operators(const onnx::GraphProto& graph) {
 int64_t standard_opset(const onnx::ModelProto& model, std::vector<OpsetImport>& opsets) {
   for (const OpsetImport& import : opsets)
     if (import.domain.empty()) {
-      if (import.version < 1) bad(fmt::format("imports the impossible opset {}", import.version));
+      if (import.version < 1) refuse(fmt::format("imports the impossible opset {}", import.version));
       if (import.version < kOldestOpset || import.version > kNewestOpset)
         throw Error(ErrorCode::unsupported,
                     fmt::format("uses opset {}; opsets {} to {} are read (convert it with onnx.version_converter)",
@@ -68,15 +68,15 @@ int64_t standard_opset(const onnx::ModelProto& model, std::vector<OpsetImport>& 
       return import.version;
     }
   if (uses_standard_operators(model.graph()))
-    bad("does not say which operator set it uses (opset_import for ai.onnx is missing; the file may be cut off)");
+    refuse("does not say which operator set it uses (opset_import for ai.onnx is missing; the file may be cut off)");
   opsets.push_back({"", kCanonicalOpset});
   return kCanonicalOpset;
 }
 
 void check_header(const onnx::ModelProto& model) {
   constexpr int64_t kNewestIr = 16;
-  if (!model.has_graph()) bad("holds no graph (it is cut off, or no ONNX model)");
-  if (!model.has_ir_version() || model.ir_version() < 1) bad("has no ir_version (it is damaged, or no ONNX model)");
+  if (!model.has_graph()) refuse("holds no graph (it is cut off, or no ONNX model)");
+  if (!model.has_ir_version() || model.ir_version() < 1) refuse("has no ir_version (it is damaged, or no ONNX model)");
   if (model.ir_version() > kNewestIr)
     throw Error(ErrorCode::unsupported,
                 fmt::format("has IR version {}; versions up to {} are read", model.ir_version(), kNewestIr));

@@ -46,7 +46,7 @@ DType type_of(int32_t number, const std::string& what) {
 }
 
 /// Bytes of the elements as ONNX packs them.
-int64_t packed_bytes(DType type, const Dims& dims, const std::string& what) {
+int64_t checked_packed_bytes(DType type, const Dims& dims, const std::string& what) {
   try {
     const int64_t bits = checked_mul(checked_product(dims), dtype_bits(type));
     return bits / 8 + (bits % 8 != 0);
@@ -141,7 +141,7 @@ Tensor from_typed_field(const onnx::TensorProto& proto, DType type, const Dims& 
   const TypedField field = typed_field(proto, what);
   const int64_t count = element_count(dims);
   const bool sub_byte = dtype_bits(type) > 0 && dtype_bits(type) < 8;
-  const int64_t wanted = sub_byte ? packed_bytes(type, dims, what) : count;
+  const int64_t wanted = sub_byte ? checked_packed_bytes(type, dims, what) : count;
   if (wanted != field.size)
     fail(what, fmt::format("has {} elements, but its shape {} needs {}", field.size, dims_text(dims), wanted));
   if (type == DType::string) return Tensor::strings(dims, {proto.string_data().begin(), proto.string_data().end()});
@@ -208,7 +208,7 @@ Tensor TensorReader::read(const onnx::TensorProto& proto, const std::string& wha
   const DType type = type_of(proto.data_type(), what);
   const Dims dims = dims_of(proto.dims(), what);
   if (proto.has_segment()) throw Error(ErrorCode::unsupported, what + " is stored in segments, which is not supported");
-  const int64_t wanted = packed_bytes(type, dims, what);
+  const int64_t wanted = checked_packed_bytes(type, dims, what);
   const bool external = proto.data_location() == onnx::TensorProto::EXTERNAL;
   if (!external && !proto.has_raw_data()) return from_typed_field(proto, type, dims, what);
   if (type == DType::string) fail(what, "is a string tensor with raw bytes");
@@ -242,7 +242,7 @@ Tensor TensorReader::read_sparse(const onnx::SparseTensorProto& proto, const std
   if (!linear && indices.dims() != Dims{count, rank})
     fail(what, fmt::format("has indices {} for {} values of rank {}", dims_text(indices.dims()), count, rank));
   const size_t width = dtype_bytes(values.dtype());
-  packed_bytes(values.dtype(), dims, what);
+  checked_packed_bytes(values.dtype(), dims, what);
   if (element_count(dims) > kMaxDenseBytes / static_cast<int64_t>(width))
     throw Error(ErrorCode::unsupported, what + " would take more than 256 MiB as a dense tensor");
   Tensor dense(values.dtype(), dims);

@@ -11,7 +11,7 @@
 namespace lowbit::onnx_format {
 namespace {
 
-[[noreturn]] void unsupported(const Node& node, const std::string& what) {
+[[noreturn]] void needs_ranks(const Node& node, const std::string& what) {
   throw Error(ErrorCode::unsupported, fmt::format("node '{}': {} of opsets before 7 is only supported with known ranks",
                                                   printable(node.name, 80), what));
 }
@@ -40,9 +40,9 @@ ValueId with_trailing_ones(GraphScope& scope, const Node& node, ValueId id, int6
 void align_from_axis(GraphScope& scope, Node& node, int64_t axis) {
   const auto a = scope.rank(node.input(0)), b = scope.rank(node.input(1));
   if (b && *b == 0) return;
-  if (!a || !b) unsupported(node, node.op + " with broadcasting along an axis");
+  if (!a || !b) needs_ranks(node, node.op + " with broadcasting along an axis");
   const int64_t trailing = *a - (axis < 0 ? axis + *a : axis) - *b;
-  if (trailing < 0) unsupported(node, node.op + " with an axis out of range");
+  if (trailing < 0) needs_ranks(node, node.op + " with an axis out of range");
   if (trailing > 0) node.inputs[1] = with_trailing_ones(scope, node, node.input(1), trailing);
 }
 
@@ -80,7 +80,7 @@ void repeats_to_input(GraphScope& scope, Node& node) {
   const Tensor* tiles = scope.constant(node.input(1));
   const Tensor* axis = scope.constant(node.input(2));
   const auto rank = scope.rank(node.input(0));
-  if (!tiles || !axis || !rank || tiles->count() != 1 || axis->count() != 1) unsupported(node, "Tile");
+  if (!tiles || !axis || !rank || tiles->count() != 1 || axis->count() != 1) needs_ranks(node, "Tile");
   std::vector<int64_t> repeats(static_cast<size_t>(*rank), 1);
   const Tensor at = axis->cast(DType::int64), times = tiles->cast(DType::int64);
   repeats[static_cast<size_t>(normalize_axis(*at.data<int64_t>(), *rank))] = *times.data<int64_t>();

@@ -15,8 +15,6 @@ namespace lowbit::plan {
 namespace {
 
 /// An annotation that is stored as codes: static, one scale and zero point.
-bool is_coded(const Value& value) { return value.quantization && !value.quantization->dynamic; }
-
 DType kept_dtype(const Value& value, DType given) { return is_coded(value) ? code_dtype(*value.quantization) : given; }
 
 bool same_place(const View& a, const View& b) {

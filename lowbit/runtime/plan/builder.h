@@ -27,6 +27,9 @@ using Factory = bool (*)(Builder& builder, int32_t node, std::string& why);
 using TableMaker = std::optional<std::vector<int32_t>> (*)(const Graph& graph, const Node& node, const Quantization& x,
                                                            const Quantization& y, std::string& why);
 
+/// Whether the value is kept as codes whose parameters are known while planning.
+inline bool is_coded(const Value& value) { return value.quantization && !value.quantization->dynamic; }
+
 /// Thrown while planning if the elements of a constant are needed that the graph lacks.
 struct AbsentConstant {};
 

@@ -11,8 +11,6 @@ namespace {
 /// A chunk must be worth this long on one thread, or waking another one costs more than it saves (docs/performance.md).
 constexpr double kChunkNanoseconds = 4000;
 
-bool is_coded(const Value& value) { return value.quantization && !value.quantization->dynamic; }
-
 }  // namespace
 
 bool Builder::write_straight_to_output(const View& view, int32_t index) {

@@ -22,7 +22,7 @@ struct RealLayerParams {
   kernels::Isa isa;
 };
 
-constexpr int64_t kPixelsPerTask = 32, kChannelsPerTask = 16;
+constexpr int64_t kRealPixelsPerTask = 32, kRealChannelsPerTask = 16;
 
 void run_real_layer(const void* raw, const RunContext& context, int64_t first, int64_t last,
                     std::byte* scratch) noexcept {
@@ -119,14 +119,14 @@ bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
   params.output_stride = stride_of(out);
   params.packed = builder.constant(blob->bytes, blob->bytes.get(), static_cast<int64_t>(bytes));
   const int64_t pixels = l.shape.pixels(), channels = l.shape.out_channels;
-  const bool by_pixels = l.shape.groups > 1 || (pixels + kPixelsPerTask - 1) / kPixelsPerTask >=
-                                                   (channels + kChannelsPerTask - 1) / kChannelsPerTask;
-  params.pixel_step = by_pixels ? kPixelsPerTask : pixels;
-  params.channel_step = by_pixels ? channels : kChannelsPerTask;
+  const bool by_pixels = l.shape.groups > 1 || (pixels + kRealPixelsPerTask - 1) / kRealPixelsPerTask >=
+                                                   (channels + kRealChannelsPerTask - 1) / kRealChannelsPerTask;
+  params.pixel_step = by_pixels ? kRealPixelsPerTask : pixels;
+  params.channel_step = by_pixels ? channels : kRealChannelsPerTask;
   Draft draft;
   draft.run = run_real_layer;
-  draft.tasks =
-      by_pixels ? (pixels + kPixelsPerTask - 1) / kPixelsPerTask : (channels + kChannelsPerTask - 1) / kChannelsPerTask;
+  draft.tasks = by_pixels ? (pixels + kRealPixelsPerTask - 1) / kRealPixelsPerTask
+                          : (channels + kRealChannelsPerTask - 1) / kRealChannelsPerTask;
   draft.details.macs = pixels * channels * l.shape.group_in() * l.shape.kernel_h * l.shape.kernel_w;
   draft.nanoseconds = static_cast<double>(draft.details.macs) / 25.0 + static_cast<double>(pixels * channels) * 0.1;
   draft.scratch_bytes = static_cast<int64_t>(kernels::float_layer_scratch_bytes(l.shape));
