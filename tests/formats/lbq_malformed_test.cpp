@@ -14,7 +14,7 @@ using testing::reseal;
 using testing::small_bytes;
 
 /// "" or the message that the file is refused with. Bytes are copied to an exact buffer, for sanitizers.
-std::string refusal(const std::string& bytes) {
+std::string container_refusal(const std::string& bytes) {
   const std::vector<char> exact(bytes.begin(), bytes.end());
   try {
     const lbq::Container container = lbq::Container::open(std::as_bytes(std::span(exact)), nullptr);
@@ -30,20 +30,20 @@ std::string refusal(const std::string& bytes) {
 
 TEST(LbqDamage, AnyFlippedBitIsFound) {
   std::string bytes = small_bytes();
-  ASSERT_EQ(refusal(bytes), "");
+  ASSERT_EQ(container_refusal(bytes), "");
   for (size_t at = 0; at < bytes.size(); ++at)
     for (int bit = 0; bit < 8; ++bit) {
       bytes[at] = static_cast<char>(bytes[at] ^ (1 << bit));
-      ASSERT_NE(refusal(bytes), "") << "bit " << bit << " of byte " << at;
+      ASSERT_NE(container_refusal(bytes), "") << "bit " << bit << " of byte " << at;
       bytes[at] = static_cast<char>(bytes[at] ^ (1 << bit));
     }
 }
 
 TEST(LbqDamage, AnyCutIsFound) {
   const std::string bytes = small_bytes();
-  for (size_t size = 0; size < bytes.size(); ++size) ASSERT_NE(refusal(bytes.substr(0, size)), "") << size;
-  EXPECT_NE(refusal(bytes + std::string(1, '\0')), "");
-  EXPECT_NE(refusal(bytes + bytes), "");
+  for (size_t size = 0; size < bytes.size(); ++size) ASSERT_NE(container_refusal(bytes.substr(0, size)), "") << size;
+  EXPECT_NE(container_refusal(bytes + std::string(1, '\0')), "");
+  EXPECT_NE(container_refusal(bytes + bytes), "");
 }
 
 /// Zeroed pages, and runs of zeros anywhere that change something.
@@ -54,7 +54,7 @@ TEST(LbqDamage, AnyZeroedPageIsFound) {
       std::string damaged = bytes;
       for (size_t i = begin; i < std::min(begin + size, bytes.size()); ++i) damaged[i] = '\0';
       if (damaged == bytes) continue;
-      ASSERT_NE(refusal(damaged), "") << begin;
+      ASSERT_NE(container_refusal(damaged), "") << begin;
     }
 }
 
@@ -114,9 +114,9 @@ std::string file_of_case(const GraphCase& c) {
 }
 
 TEST(LbqHostile, GraphsThatAreNoneAreRefused) {
-  ASSERT_EQ(refusal(file_of_case({})), "");
+  ASSERT_EQ(container_refusal(file_of_case({})), "");
   const auto refused = [](GraphCase c, const char* says) {
-    EXPECT_NE(refusal(file_of_case(c)).find(says), std::string::npos) << refusal(file_of_case(c));
+    EXPECT_NE(container_refusal(file_of_case(c)).find(says), std::string::npos) << container_refusal(file_of_case(c));
   };
   refused({.first = {3, 2}}, "no earlier node");  // a cycle
   refused({.first = {2, 2}}, "no earlier node");  // a node that reads itself
@@ -148,9 +148,9 @@ TEST(LbqHostile, GraphsNestedDeeplyAreRefused) {
       }
     });
   };
-  EXPECT_EQ(refusal(nested(lbq::kMostDepth)), "");
-  EXPECT_NE(refusal(nested(lbq::kMostDepth + 1)).find("too deeply"), std::string::npos);
-  EXPECT_NE(refusal(nested(20000)).find("too deeply"), std::string::npos);
+  EXPECT_EQ(container_refusal(nested(lbq::kMostDepth)), "");
+  EXPECT_NE(container_refusal(nested(lbq::kMostDepth + 1)).find("too deeply"), std::string::npos);
+  EXPECT_NE(container_refusal(nested(20000)).find("too deeply"), std::string::npos);
 }
 
 /// A section table with one entry changed, everything else consistent.
@@ -162,30 +162,30 @@ std::string with_entry(size_t index, size_t offset, uint64_t value, size_t bytes
 }
 
 TEST(LbqHostile, SectionsThatDoNotFitAreRefused) {
-  EXPECT_NE(refusal(with_entry(1, 8, 64)), "");  // on top of the table
-  EXPECT_NE(refusal(with_entry(2, 8, 0)), "");
-  EXPECT_NE(refusal(with_entry(1, 8, UINT64_MAX - 63)), "");
-  EXPECT_NE(refusal(with_entry(1, 16, UINT64_MAX)), "");     // bytes
-  EXPECT_NE(refusal(with_entry(0, 16, 10)), "");             // a gap
-  EXPECT_NE(refusal(with_entry(1, 0, lbq::kModel, 4)), "");  // twice
-  EXPECT_NE(refusal(with_entry(0, 32, 'x')), "");            // a name where none belongs
+  EXPECT_NE(container_refusal(with_entry(1, 8, 64)), "");  // on top of the table
+  EXPECT_NE(container_refusal(with_entry(2, 8, 0)), "");
+  EXPECT_NE(container_refusal(with_entry(1, 8, UINT64_MAX - 63)), "");
+  EXPECT_NE(container_refusal(with_entry(1, 16, UINT64_MAX)), "");     // bytes
+  EXPECT_NE(container_refusal(with_entry(0, 16, 10)), "");             // a gap
+  EXPECT_NE(container_refusal(with_entry(1, 0, lbq::kModel, 4)), "");  // twice
+  EXPECT_NE(container_refusal(with_entry(0, 32, 'x')), "");            // a name where none belongs
   std::string many = small_bytes();
   const uint32_t count = UINT32_MAX;
   std::memcpy(many.data() + 12, &count, 4);
   reseal(many);
-  EXPECT_NE(refusal(many).find("more sections"), std::string::npos);
+  EXPECT_NE(container_refusal(many).find("more sections"), std::string::npos);
 }
 
 TEST(LbqVersions, NewerMajorVersionsAndRequiredSectionsAreRefusedInWords) {
   std::string newer = small_bytes();
   newer[8] = 2;
-  EXPECT_NE(refusal(newer).find("checksum"), std::string::npos);  // first of all it is damaged
+  EXPECT_NE(container_refusal(newer).find("checksum"), std::string::npos);  // first of all it is damaged
   reseal(newer);
-  EXPECT_NE(refusal(newer).find("version 2.0"), std::string::npos);
+  EXPECT_NE(container_refusal(newer).find("version 2.0"), std::string::npos);
   std::string minor = small_bytes();
   minor[10] = 7;
   reseal(minor);
-  EXPECT_EQ(refusal(minor), "");
+  EXPECT_EQ(container_refusal(minor), "");
 
   lbq::Writer empty;
   for (int i = 0; i < 10; ++i) empty.varint(0);
@@ -196,9 +196,10 @@ TEST(LbqVersions, NewerMajorVersionsAndRequiredSectionsAreRefusedInWords) {
                     {lbq::kTensors, 1, "", {lbq::bytes_of(index.bytes)}},
                     {lbq::kind_of("ABCD"), flags, "", {lbq::bytes_of("later")}}});
   };
-  EXPECT_EQ(refusal(with_unknown(0)), "");
-  EXPECT_NE(refusal(with_unknown(1)).find("needs its section ABCD"), std::string::npos);
-  EXPECT_NE(refusal(file_of({{lbq::kModel, 1, "", {lbq::bytes_of(empty.bytes)}}})).find("no model"), std::string::npos);
+  EXPECT_EQ(container_refusal(with_unknown(0)), "");
+  EXPECT_NE(container_refusal(with_unknown(1)).find("needs its section ABCD"), std::string::npos);
+  EXPECT_NE(container_refusal(file_of({{lbq::kModel, 1, "", {lbq::bytes_of(empty.bytes)}}})).find("no model"),
+            std::string::npos);
 }
 
 std::string index_error(const std::function<void(lbq::Writer&)>& fill, const std::string& data = "") {

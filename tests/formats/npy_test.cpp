@@ -8,7 +8,7 @@
 namespace lowbit {
 namespace {
 
-Bytes as_bytes(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
+Bytes bytes_of(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
 
 std::string file_with(const std::string& dictionary, const std::string& data, int version = 1) {
   std::string text("\x93NUMPY");
@@ -23,7 +23,7 @@ std::string file_with(const std::string& dictionary, const std::string& data, in
 
 std::string message_of(const std::string& file) {
   try {
-    read_npy(as_bytes(file), "x.npy");
+    read_npy(bytes_of(file), "x.npy");
   } catch (const Error& error) {
     EXPECT_TRUE(error.code() == ErrorCode::bad_file || error.code() == ErrorCode::unsupported) << error.what();
     return error.what();
@@ -35,7 +35,7 @@ TEST(Npy, ReadsLittleEndianArrays) {
   const std::string file = file_with("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 2), }\n",
                                      std::string("\x01\x00\xff\xff\x00\x80\x02\x01", 8));
   for (int version : {1, 2, 3}) {
-    const Tensor x = read_npy(as_bytes(file_with("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 2), }",
+    const Tensor x = read_npy(bytes_of(file_with("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 2), }",
                                                  file.substr(file.size() - 8), version)),
                               "x.npy");
     EXPECT_TRUE(identical(x, Tensor::from<int16_t>({2, 2}, {1, -1, -32768, 258}))) << version;
@@ -43,22 +43,22 @@ TEST(Npy, ReadsLittleEndianArrays) {
 }
 
 TEST(Npy, ReadsBigEndianAndFortranOrder) {
-  const Tensor big = read_npy(as_bytes(file_with("{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }",
+  const Tensor big = read_npy(bytes_of(file_with("{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }",
                                                  std::string("\x00\x00\x00\x01\x00\x00\x01\x00", 8))),
                               "x.npy");
   EXPECT_TRUE(identical(big, Tensor::from<int32_t>({2}, {1, 256})));
   const Tensor fortran = read_npy(
-      as_bytes(file_with("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", std::string("\1\4\2\5\3\6", 6))),
+      bytes_of(file_with("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", std::string("\1\4\2\5\3\6", 6))),
       "x.npy");
   EXPECT_TRUE(identical(fortran, Tensor::from<uint8_t>({2, 3}, {1, 2, 3, 4, 5, 6})));
 }
 
 TEST(Npy, ReadsScalarsAndEmptyArrays) {
   EXPECT_TRUE(identical(
-      read_npy(as_bytes(file_with("{'descr':'|b1','fortran_order':False,'shape':()}", std::string(1, '\1'))), "x"),
+      read_npy(bytes_of(file_with("{'descr':'|b1','fortran_order':False,'shape':()}", std::string(1, '\1'))), "x"),
       Tensor::scalar(true)));
   const std::string huge = "{'descr':'<f4','fortran_order':True,'shape':(0, 4611686018427387904, 1)}";
-  EXPECT_EQ(read_npy(as_bytes(file_with(huge, "")), "x").count(), 0);
+  EXPECT_EQ(read_npy(bytes_of(file_with(huge, "")), "x").count(), 0);
 }
 
 TEST(Npy, RefusesMalformedFiles) {
@@ -106,7 +106,7 @@ RC_GTEST_PROP(Npy, ReadsBackWhatItWrites, ()) {
   for (size_t i = 0; i < x.byte_size(); ++i) x.mutable_raw()[i] = static_cast<std::byte>(i * 37);
   StringSink sink;
   write_npy(x, sink);
-  RC_ASSERT(identical(read_npy(as_bytes(sink.text), "x.npy"), x));
+  RC_ASSERT(identical(read_npy(bytes_of(sink.text), "x.npy"), x));
 }
 
 }  // namespace

@@ -273,10 +273,10 @@ TEST(OnnxMalformed, ALongChainIsReadQuicklyInAnyOrder) {
   EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC);
 }
 
-class ExternalData : public testing::Test {
+class ExternalData : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "lowbit_external_" + std::to_string(getpid());
+    folder_ = ::testing::TempDir() + "lowbit_external_" + std::to_string(getpid());
     std::filesystem::create_directories(folder_ + "/model");
     write_file(folder_ + "/secret", std::string(128, '\0'));
     write_file(folder_ + "/model/data", std::string(128, '\0'));

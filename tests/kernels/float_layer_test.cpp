@@ -13,7 +13,7 @@
 namespace lowbit::kernels {
 namespace {
 
-struct LayerCase {
+struct FloatCase {
   QLayerShape shape;
   FloatStorage storage = FloatStorage::f32;
   std::vector<float> weights, bias, x;
@@ -58,8 +58,8 @@ QLayerShape any_shape() {
   return s;
 }
 
-LayerCase make_case(const QLayerShape& shape, FloatStorage storage, uint32_t seed) {
-  LayerCase c;
+FloatCase make_case(const QLayerShape& shape, FloatStorage storage, uint32_t seed) {
+  FloatCase c;
   c.shape = shape;
   c.storage = storage;
   std::mt19937 rng(seed);
@@ -79,7 +79,7 @@ LayerCase make_case(const QLayerShape& shape, FloatStorage storage, uint32_t see
 }
 
 /// The chain of float_tile.h for one output.
-float expected_value(const LayerCase& c, int64_t pixel, int64_t o) {
+float expected_value(const FloatCase& c, int64_t pixel, int64_t o) {
   const QLayerShape& s = c.shape;
   const int64_t ox = pixel % s.out_width, oy = pixel / s.out_width % s.out_height,
                 image = pixel / s.out_width / s.out_height;
@@ -97,7 +97,7 @@ float expected_value(const LayerCase& c, int64_t pixel, int64_t o) {
   return std::min(std::max(chain, -1.5f), 2.0f);
 }
 
-std::vector<float> run(const LayerCase& c, Isa isa, int64_t pixels_at_once, int64_t channels_at_once) {
+std::vector<float> run(const FloatCase& c, Isa isa, int64_t pixels_at_once, int64_t channels_at_once) {
   std::vector<float> y(c.outputs(), 99.0f);
   std::vector<uint64_t> scratch(float_layer_scratch_bytes(c.shape) / 8 + 8);
   FloatLayerCall call = {};
@@ -126,7 +126,7 @@ std::vector<float> run(const LayerCase& c, Isa isa, int64_t pixels_at_once, int6
 TEST(FloatLayer, EveryInstructionSetGivesTheStatedChain) {
   EXPECT_TRUE(rc::check([] {
     const auto storage = *rc::gen::element(FloatStorage::f32, FloatStorage::f16, FloatStorage::bf16);
-    const LayerCase c = make_case(any_shape(), storage, *rc::gen::arbitrary<uint32_t>());
+    const FloatCase c = make_case(any_shape(), storage, *rc::gen::arbitrary<uint32_t>());
     for (const FloatRow& row : float_table()) {
       if (!isa_row(row.isa).supported) continue;
       const std::vector<float> y = run(c, row.isa, c.shape.pixels(), c.shape.out_channels);
@@ -141,7 +141,7 @@ TEST(FloatLayer, DoesNotDependOnTheSlices) {
   EXPECT_TRUE(rc::check([] {
     QLayerShape shape = any_shape();
     shape.groups = 1;
-    const LayerCase c = make_case(shape, FloatStorage::f32, *rc::gen::arbitrary<uint32_t>());
+    const FloatCase c = make_case(shape, FloatStorage::f32, *rc::gen::arbitrary<uint32_t>());
     RC_ASSERT(run(c, active_isa(), c.shape.pixels(), c.shape.out_channels) == run(c, active_isa(), 5, 16));
   }));
 }
@@ -149,7 +149,7 @@ TEST(FloatLayer, DoesNotDependOnTheSlices) {
 TEST(FloatLayer, LongSumsInSeveralPassesKeepTheChain) {
   for (FloatStorage storage : {FloatStorage::f32, FloatStorage::f16, FloatStorage::bf16}) {
     QLayerShape shape = qgemm_shape(7, 33, 1500);
-    const LayerCase product = make_case(shape, storage, 7);
+    const FloatCase product = make_case(shape, storage, 7);
     for (const FloatRow& row : float_table()) {
       if (!isa_row(row.isa).supported) continue;
       const std::vector<float> y = run(product, row.isa, 7, 33);

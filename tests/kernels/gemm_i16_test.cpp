@@ -10,15 +10,15 @@
 namespace lowbit::kernels {
 namespace {
 
-enum class Fill { random, minimum, maximum };
+enum class GemmFill { random, minimum, maximum };
 
-void check(int64_t m, int64_t n, int64_t k, Fill fill) {
+void check(int64_t m, int64_t n, int64_t k, GemmFill fill) {
   Random random(static_cast<uint64_t>(m * 1000 + n * 100 + k));
   const int64_t lda = gemm_padded_k(k), ldc = (n + 15) / 16 * 16;
   std::vector<int16_t> a(static_cast<size_t>(m * lda)), b(static_cast<size_t>(n * k));
   const auto draw = [&](int64_t span) -> int16_t {
-    if (fill == Fill::random) return static_cast<int16_t>(random.below(2 * span + 1) - span);
-    return static_cast<int16_t>(fill == Fill::minimum ? -span : span);
+    if (fill == GemmFill::random) return static_cast<int16_t>(random.below(2 * span + 1) - span);
+    return static_cast<int16_t>(fill == GemmFill::minimum ? -span : span);
   };
   for (int16_t& x : a) x = draw(255);
   for (int16_t& x : b) x = draw(127);
@@ -43,7 +43,7 @@ TEST(GemmI16, EqualsPlainLoopsOnEveryTarget) {
     for (int64_t m : {1, 7, 8, 9})
       for (int64_t n : {1, 15, 16, 17, 33})
         for (int64_t k : {1, 2, 31, 64, 129})
-          for (Fill fill : {Fill::random, Fill::minimum, Fill::maximum}) check(m, n, k, fill);
+          for (GemmFill fill : {GemmFill::random, GemmFill::minimum, GemmFill::maximum}) check(m, n, k, fill);
     hwy::SetSupportedTargetsForTest(0);
   }
 }

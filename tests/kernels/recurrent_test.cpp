@@ -49,7 +49,7 @@ struct Matrix {
   }
 };
 
-struct Case {
+struct SequenceCase {
   RecurrentLayer layer;
   std::vector<Matrix> matrices;
   std::vector<float> input_bias, recurrent_bias, peephole, x, h0, c0;
@@ -64,8 +64,8 @@ struct Result {
   bool operator==(const Result&) const = default;
 };
 
-Case any_case() {
-  Case c;
+SequenceCase any_case() {
+  SequenceCase c;
   const auto below = [](int64_t least, int64_t end) { return *rc::gen::inRange<int64_t>(least, end); };
   std::mt19937 rng(*rc::gen::arbitrary<uint32_t>());
   RecurrentLayer& layer = c.layer;
@@ -103,7 +103,7 @@ Case any_case() {
   return c;
 }
 
-Result run(const Case& c, Isa isa, const TaskPool& pool) {
+Result run(const SequenceCase& c, Isa isa, const TaskPool& pool) {
   RecurrentLayer layer = c.layer;
   layer.input = c.matrices[0].view;
   layer.recurrent = c.matrices[1].view;
@@ -142,7 +142,7 @@ Result run(const Case& c, Isa isa, const TaskPool& pool) {
 }
 
 /// The layer in double with the same weights and unquantized activations: what the integer layer approximates.
-Result float_layer(const Case& c) {
+Result float_layer(const SequenceCase& c) {
   const RecurrentLayer& layer = c.layer;
   const auto hidden = static_cast<size_t>(layer.hidden);
   Result result;
@@ -216,7 +216,7 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 
 TEST(Recurrent, FollowsTheFloatLayerWithinTheErrorOfItsCodes) {
   EXPECT_TRUE(rc::check([] {
-    const Case c = any_case();
+    const SequenceCase c = any_case();
     const Result expected = float_layer(c), result = run(c, Isa::ref, {});
     // A code is off by at most 1/254 of the largest activation; weights of about 1/sqrt(k) and gates that flatten keep
     // the sum of such errors small over the few steps of the cases.
@@ -228,7 +228,7 @@ TEST(Recurrent, FollowsTheFloatLayerWithinTheErrorOfItsCodes) {
 
 TEST(Recurrent, EveryInstructionSetGivesTheSameBits) {
   EXPECT_TRUE(rc::check([] {
-    const Case c = any_case();
+    const SequenceCase c = any_case();
     const Result expected = run(c, Isa::ref, {});
     for (const FloatRow& row : float_table())
       if (isa_row(row.isa).supported) RC_ASSERT(run(c, row.isa, {}) == expected);
@@ -239,7 +239,7 @@ TEST(Recurrent, ThreadsDoNotChangeTheBits) {
   std::mt19937 rng(5);
   for (auto kind : {RecurrentLayer::Kind::lstm, RecurrentLayer::Kind::gru})
     for (bool linear : {false, true}) {
-      Case c;
+      SequenceCase c;
       c.layer.kind = kind;
       c.layer.hidden = 150;
       c.layer.linear_before_reset = linear;

@@ -12,7 +12,7 @@ using testing::GraphBuilder;
 using testing::random_tensor;
 
 /// Small networks of convolutions with 4 channels and matrix layers with 8.
-class Network : public GraphBuilder {
+class PlacedNetwork : public GraphBuilder {
  public:
   ValueId conv(const std::string& name, ValueId x) {
     return node("Conv", name, {x, constant(name + "_w", random_tensor({4, 4, 1, 1}, 1))});
@@ -49,7 +49,7 @@ std::string refusal(const Graph& graph, const Recipe& recipe) {
 }
 
 TEST(Placement, TheSumOfAResidualBlockIsQuantized) {
-  Network net;
+  PlacedNetwork net;
   const ValueId x = net.picture(), first = net.conv("first", x), branch = net.conv("branch", first);
   const ValueId sum = net.node("Add", "sum", {branch, first});
   const ValueId last = net.conv("last", sum);
@@ -60,7 +60,7 @@ TEST(Placement, TheSumOfAResidualBlockIsQuantized) {
 }
 
 TEST(Placement, AResultThatOnlyAReluReadsIsRoundedBehindIt) {
-  Network net;
+  PlacedNetwork net;
   const ValueId first = net.conv("first", net.picture()), branch = net.conv("branch", first);
   const ValueId sum = net.node("Add", "sum", {branch, first}), relu = net.node("Relu", "relu", {sum});
   net.output(net.conv("last", relu));
@@ -71,7 +71,7 @@ TEST(Placement, AResultThatOnlyAReluReadsIsRoundedBehindIt) {
 }
 
 TEST(Placement, ATailBehindTheLastGemmStaysFloat) {
-  Network net;
+  PlacedNetwork net;
   const ValueId hidden = net.gemm("hidden", net.input("x", {1, 8}));
   const ValueId relu = net.node("Relu", "relu", {hidden}), scores = net.gemm("scores", relu);
   const ValueId shifted = net.node("Add", "shift", {scores, net.constant("c", random_tensor({8}, 3))});
@@ -87,7 +87,7 @@ TEST(Placement, ATailBehindTheLastGemmStaysFloat) {
 }
 
 TEST(Placement, QuantizeOutputsRoundsTheLastLayerToo) {
-  Network net;
+  PlacedNetwork net;
   const ValueId scores = net.gemm("scores", net.input("x", {1, 8}));
   net.output(scores);
   Recipe recipe;
@@ -97,7 +97,7 @@ TEST(Placement, QuantizeOutputsRoundsTheLastLayerToo) {
 }
 
 TEST(Placement, ASoftmaxChainBetweenTwoProductsStaysFloat) {
-  Network net;
+  PlacedNetwork net;
   const ValueId q = net.input("q", {2, 6, 8}), k = net.input("k", {2, 8, 6}), v = net.input("v", {2, 6, 8});
   const ValueId products = net.node("MatMul", "products", {q, k});
   const ValueId scaled = net.node("Mul", "scale", {products, net.constant("c", Tensor::scalar(0.35f))});
@@ -113,7 +113,7 @@ TEST(Placement, ASoftmaxChainBetweenTwoProductsStaysFloat) {
 }
 
 TEST(Placement, BranchesOfAConcatShareItsParameters) {
-  Network net;
+  PlacedNetwork net;
   const ValueId x = net.picture(), left = net.conv("left", x), right = net.conv("right", x);
   const ValueId both = net.conv("both", x);  // read by the Concat and by another layer
   const ValueId joined = net.node("Concat", "join", {left, right, both}, {{"axis", int64_t{0}}});
@@ -128,7 +128,7 @@ TEST(Placement, BranchesOfAConcatShareItsParameters) {
 }
 
 TEST(Placement, MovedCodesKeepTheParametersOfTheirSource) {
-  Network net;
+  PlacedNetwork net;
   const ValueId first = net.conv("first", net.picture());
   const ValueId pooled = net.node("MaxPool", "pool", {first}, {{"kernel_shape", std::vector<int64_t>{2, 2}}});
   const ValueId turned = net.node("Transpose", "turn", {pooled}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}});
@@ -140,7 +140,7 @@ TEST(Placement, MovedCodesKeepTheParametersOfTheirSource) {
 }
 
 TEST(Placement, ASelectorThatMatchesNothingNamesTheNearest) {
-  Network net;
+  PlacedNetwork net;
   net.output(net.conv("stage1_conv", net.picture()));
   for (auto selectors : {&Recipe::include, &Recipe::exclude}) {
     Recipe recipe;
@@ -155,7 +155,7 @@ TEST(Placement, ASelectorThatMatchesNothingNamesTheNearest) {
 }
 
 TEST(Placement, ExcludedAndNotIncludedLayersSayWhy) {
-  Network net;
+  PlacedNetwork net;
   const ValueId first = net.conv("first", net.picture()), middle = net.conv("middle", first);
   net.output(net.conv("last", middle));
   Recipe recipe;
@@ -172,7 +172,7 @@ TEST(Placement, ExcludedAndNotIncludedLayersSayWhy) {
 }
 
 TEST(Placement, LaterRulesWin) {
-  Network net;
+  PlacedNetwork net;
   net.output(net.conv("last", net.conv("first", net.picture())));
   Recipe recipe;
   LayerRule all{"op:Conv", {}}, one{"last", {}};
@@ -186,7 +186,7 @@ TEST(Placement, LaterRulesWin) {
 }
 
 TEST(Placement, WithoutActivationsOnlyWeightsAreLowBit) {
-  Network net;
+  PlacedNetwork net;
   const ValueId first = net.conv("first", net.picture()), relu = net.node("Relu", "relu", {first});
   net.output(net.conv("last", relu));
   const Placed placed(net.graph, {}, /*with_activations=*/false);

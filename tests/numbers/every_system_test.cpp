@@ -19,7 +19,7 @@ namespace {
 constexpr float kMostFloat = std::numeric_limits<float>::max();
 
 /// Every format that a name of the forms STEM, STEMn, STEM-n, STEMn-m or "std-" and one of these can give.
-std::vector<NumberFormat> all_formats() {
+std::vector<NumberFormat> every_format() {
   std::vector<NumberFormat> formats;
   for (const NumberSystem* system : number_systems()) {
     std::vector<std::string> tails = {""};
@@ -101,11 +101,11 @@ TEST(EverySystem, DescribesItself) {
     }
   }
   EXPECT_EQ(find_number_system("nosuch"), nullptr);
-  EXPECT_GT(all_formats().size(), 200u);
+  EXPECT_GT(every_format().size(), 200u);
 }
 
 TEST(EverySystem, NamesReadBack) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const std::string name = to_string(format);
     EXPECT_EQ(parse_number_format(name), format) << name;
     EXPECT_GE(format.bits, format.system->min_bits) << name;
@@ -123,7 +123,7 @@ TEST(EverySystem, TheNamesOfTheContractExist) {
 }
 
 TEST(EverySystem, DecodedCodesEncodeToTheSameValue) {
-  for (const NumberFormat& format : all_formats())
+  for (const NumberFormat& format : every_format())
     for (FitRule rule : {FitRule::minmax, FitRule::mse, FitRule::range}) {
       const Fitted fitted(format, bell(1, 300), rule);
       std::vector<float> values;
@@ -134,7 +134,7 @@ TEST(EverySystem, DecodedCodesEncodeToTheSameValue) {
 }
 
 TEST(EverySystem, DecodeIsTheDefinitionRoundedToFloat) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const Fitted fitted(format, bell(2, 300), FitRule::minmax);
     const std::vector<int32_t> codes = all_codes(format);
     const std::vector<float> values = fitted.values(codes);
@@ -150,7 +150,7 @@ TEST(EverySystem, DecodeIsTheDefinitionRoundedToFloat) {
 }
 
 TEST(EverySystem, SignedCodesRiseWithTheirLevels) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const std::string_view stem = format.system->name;
     const bool bit_pattern = stem.find("fp") != std::string_view::npos || stem.find("float") != std::string_view::npos;
     if (bit_pattern) continue;
@@ -160,7 +160,7 @@ TEST(EverySystem, SignedCodesRiseWithTheirLevels) {
 }
 
 TEST(EverySystem, ZeroIsExactWherePromised) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const std::string_view stem = format.system->name;
     if (format.standardized || stem == "codebook" || stem == "binary") continue;
     for (double shift : {0.0, 5.0, -5.0}) {
@@ -171,7 +171,7 @@ TEST(EverySystem, ZeroIsExactWherePromised) {
 }
 
 TEST(EverySystem, EncodeChoosesANearestLevel) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     if (has_wide_codes(format)) continue;
     const Fitted fitted(format, bell(5, 300), FitRule::minmax);
     std::vector<float> levels;
@@ -203,7 +203,7 @@ TEST(EverySystem, DegenerateGroupsHaveUsableParameters) {
                                                   {kMostFloat, -kMostFloat},
                                                   {1e-38f, 1, 1e30f}};
   const std::vector<float> probes = {0, 1, -1, 1e-45f, kMostFloat, -kMostFloat, INFINITY, -INFINITY, nan};
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const CodeRange range = format.system->codes(format);
     for (const std::vector<float>& group : groups)
       for (FitRule rule : {FitRule::minmax, FitRule::mse, FitRule::range}) {
@@ -220,7 +220,7 @@ TEST(EverySystem, DegenerateGroupsHaveUsableParameters) {
 }
 
 TEST(EverySystem, OneRepeatedValueIsMetExactly) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const std::string_view stem = format.system->name;
     // Scales of few bits and 16-bit floats cannot meet every value; linear systems round scale * steps.
     if (stem.starts_with("mx") || stem == "nvfp4" || stem.ends_with("float16")) continue;
@@ -244,7 +244,7 @@ double brute_force_error(const Fitted& minmax, const std::vector<float>& x, cons
 }
 
 TEST(EverySystem, MseFitIsNoWorseThanBruteForceOverTheScale) {
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const std::string_view stem = format.system->name;
     // A share of a power of two or of an fp8 scale is no such scale; a codebook has no scale; no fit in 16-bit floats.
     if (stem.starts_with("mx") || stem == "nvfp4" || stem == "codebook" || stem.ends_with("float16")) continue;
@@ -280,7 +280,7 @@ TEST(EverySystem, ImportanceMovesTheFit) {
 
 TEST(EverySystem, EveryInstructionSetGivesTheSameCodesAndValues) {
   const std::vector<float> x = bell(8, 1003, 1.2);
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const Fitted fitted(format, x, FitRule::minmax);
     const std::vector<int32_t> codes = fitted.codes(x);
     const std::vector<float> values = fitted.values(codes);
@@ -299,7 +299,7 @@ TEST(EverySystem, EveryInstructionSetGivesTheSameCodesAndValues) {
 // behaviour.
 TEST(EverySystem, MadParametersGiveCodesOfTheRange) {
   const std::vector<float> mad = {0, -1, NAN, INFINITY, -INFINITY, 1e38f, 1e-45f, -3e9f};
-  for (const NumberFormat& format : all_formats()) {
+  for (const NumberFormat& format : every_format()) {
     const CodeRange range = format.system->codes(format);
     Fitted fitted(format, {1, -2, 3}, FitRule::minmax);
     for (float value : mad)
@@ -318,7 +318,7 @@ TEST(EverySystem, MadParametersGiveCodesOfTheRange) {
 }
 
 RC_GTEST_PROP(EverySystem, ValuesSurviveAnyDataAndAnyCode, ()) {
-  static const std::vector<NumberFormat> formats = all_formats();
+  static const std::vector<NumberFormat> formats = every_format();
   const NumberFormat& format = *rc::gen::elementOf(formats);
   std::vector<float> x;
   const double power = *rc::gen::inRange(-40, 38);

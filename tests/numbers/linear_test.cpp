@@ -13,18 +13,18 @@
 namespace lowbit {
 namespace {
 
-constexpr float kMostFloat = std::numeric_limits<float>::max();
+constexpr float kMostFinite = std::numeric_limits<float>::max();
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-std::vector<float> fitted(const char* name, const std::vector<float>& x, FitRule rule = FitRule::minmax,
-                          const std::vector<float>& importance = {}) {
+std::vector<float> fitted_linear(const char* name, const std::vector<float>& x, FitRule rule = FitRule::minmax,
+                                 const std::vector<float>& importance = {}) {
   const NumberFormat format = parse_number_format(name);
   std::vector<float> params(static_cast<size_t>(format.system->param_count(format)));
   format.system->fit(format, x, importance, {.rule = rule}, params.data());
   return params;
 }
 
-std::vector<int32_t> encoded(const char* name, const std::vector<float>& params, const std::vector<float>& x) {
+std::vector<int32_t> linear_codes(const char* name, const std::vector<float>& params, const std::vector<float>& x) {
   std::vector<int32_t> codes(x.size());
   encode(parse_number_format(name), params.data(), x.data(), static_cast<int64_t>(x.size()), codes.data());
   return codes;
@@ -47,14 +47,14 @@ double error_of(const NumberFormat& format, const float* params, const std::vect
 // The worked example of the literature: step = (127 + 128) / 255 = 1, zero point = 0 + 128.
 TEST(Linear, MinMaxExampleMapsToTheUnsignedByteRange) {
   const std::vector<float> x = {-128, -32, 16, 64, 127};
-  const std::vector<float> params = fitted("uint8", x);
+  const std::vector<float> params = fitted_linear("uint8", x);
   EXPECT_EQ(params, (std::vector<float>{1, 128}));
-  EXPECT_EQ(encoded("uint8", params, x), (std::vector<int32_t>{0, 96, 144, 192, 255}));
+  EXPECT_EQ(linear_codes("uint8", params, x), (std::vector<int32_t>{0, 96, 144, 192, 255}));
 }
 
 TEST(Linear, TiesGoToTheEvenCode) {
   const std::vector<float> params = {1, 0};
-  EXPECT_EQ(encoded("int8", params, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f}),
+  EXPECT_EQ(linear_codes("int8", params, {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f}),
             (std::vector<int32_t>{0, 2, 2, 0, -2, -2}));
 }
 
@@ -76,28 +76,28 @@ TEST(Linear, EncodesWithTrueDivision) {
 }
 
 TEST(Linear, NarrowLeavesOutTheLowestCode) {
-  EXPECT_EQ(encoded("int8", {1, 0}, {-1000, 1000}), (std::vector<int32_t>{-127, 127}));
-  EXPECT_EQ(encoded("int8-full", {1, 0}, {-1000, 1000}), (std::vector<int32_t>{-128, 127}));
-  EXPECT_EQ(encoded("int4", {1, 0}, {-1000, 1000}), (std::vector<int32_t>{-7, 7}));
+  EXPECT_EQ(linear_codes("int8", {1, 0}, {-1000, 1000}), (std::vector<int32_t>{-127, 127}));
+  EXPECT_EQ(linear_codes("int8-full", {1, 0}, {-1000, 1000}), (std::vector<int32_t>{-128, 127}));
+  EXPECT_EQ(linear_codes("int4", {1, 0}, {-1000, 1000}), (std::vector<int32_t>{-7, 7}));
 }
 
 TEST(Linear, SymmetricUnsignedHasItsZeroAtTheFirstOrTheMiddleCode) {
-  EXPECT_EQ(fitted("uint8-sym", {0, 51, 255}), (std::vector<float>{1, 0}));
-  EXPECT_EQ(fitted("uint8-sym", {-127, 51}), (std::vector<float>{1, 128}));
+  EXPECT_EQ(fitted_linear("uint8-sym", {0, 51, 255}), (std::vector<float>{1, 0}));
+  EXPECT_EQ(fitted_linear("uint8-sym", {-127, 51}), (std::vector<float>{1, 128}));
 }
 
 TEST(Linear, ZeroRangeGivesScaleOneAndZeroPointZero) {
   for (const char* name : {"int8", "int8-asym", "uint8", "uint8-sym", "int1", "uint1", "int16", "uint3"}) {
-    EXPECT_EQ(fitted(name, {}), (std::vector<float>{1, 0})) << name;
-    EXPECT_EQ(fitted(name, {0, 0, -0.0f}), (std::vector<float>{1, 0})) << name;
-    EXPECT_EQ(fitted(name, {0, 0}, FitRule::mse), (std::vector<float>{1, 0})) << name;
+    EXPECT_EQ(fitted_linear(name, {}), (std::vector<float>{1, 0})) << name;
+    EXPECT_EQ(fitted_linear(name, {0, 0, -0.0f}), (std::vector<float>{1, 0})) << name;
+    EXPECT_EQ(fitted_linear(name, {0, 0}, FitRule::mse), (std::vector<float>{1, 0})) << name;
   }
 }
 
 TEST(Linear, TinyRangeGivesTheSmallestNormalScale) {
   for (const char* name : {"int8", "int8-asym", "uint8", "int16"}) {
-    EXPECT_EQ(fitted(name, {1e-45f, -1e-44f})[0], 0x1p-126f) << name;
-    EXPECT_EQ(fitted(name, {1e-45f, -1e-44f}, FitRule::mse)[0], 0x1p-126f) << name;
+    EXPECT_EQ(fitted_linear(name, {1e-45f, -1e-44f})[0], 0x1p-126f) << name;
+    EXPECT_EQ(fitted_linear(name, {1e-45f, -1e-44f}, FitRule::mse)[0], 0x1p-126f) << name;
   }
 }
 
@@ -105,7 +105,7 @@ TEST(Linear, LargestFloatsGiveFiniteScalesAndLevels) {
   for (const char* name : {"int8", "int8-full", "int8-asym", "uint8", "uint8-sym", "int1", "uint1", "int2", "uint16"})
     for (FitRule rule : {FitRule::minmax, FitRule::mse}) {
       const NumberFormat format = parse_number_format(name);
-      const std::vector<float> params = fitted(name, {-kMostFloat, 0, 1, kMostFloat}, rule);
+      const std::vector<float> params = fitted_linear(name, {-kMostFinite, 0, 1, kMostFinite}, rule);
       EXPECT_TRUE(std::isfinite(params[0]) && params[0] >= 0x1p-126f) << name;
       const CodeRange range = format.system->codes(format);
       for (int32_t code : {range.min, range.max}) {
@@ -118,8 +118,8 @@ TEST(Linear, LargestFloatsGiveFiniteScalesAndLevels) {
 
 TEST(Linear, NanGivesTheZeroPointAndInfinitiesSaturate) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(encoded("uint8", {0.5f, 7}, {nan, kInf, -kInf}), (std::vector<int32_t>{7, 255, 0}));
-  EXPECT_EQ(encoded("int8", {0.5f, 0}, {nan, kInf, -kInf}), (std::vector<int32_t>{0, 127, -127}));
+  EXPECT_EQ(linear_codes("uint8", {0.5f, 7}, {nan, kInf, -kInf}), (std::vector<int32_t>{7, 255, 0}));
+  EXPECT_EQ(linear_codes("int8", {0.5f, 0}, {nan, kInf, -kInf}), (std::vector<int32_t>{0, 127, -127}));
 }
 
 TEST(Linear, GivenRangeIsCovered) {
@@ -158,7 +158,7 @@ TEST(Linear, VectorLoopsEqualTheDefinitionOnEveryTarget) {
   std::vector<float> x;
   for (int i = 0; i < 5003; ++i) x.push_back(static_cast<float>(random.normal() * std::pow(10.0, random.below(9) - 4)));
   for (int i = -300; i < 300; ++i) x.push_back((static_cast<float>(i) + 0.5f) * 0.37f);
-  for (float v : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 1e-45f, kMostFloat})
+  for (float v : {kInf, -kInf, std::numeric_limits<float>::quiet_NaN(), 0.0f, -0.0f, 1e-45f, kMostFinite})
     x.push_back(v);
   for (const char* name : {"int8", "uint8", "int4", "int16", "uint16", "int1"}) {
     const NumberFormat format = parse_number_format(name);
@@ -203,7 +203,7 @@ TEST(Linear, MseFitIsNoWorseThanTwoHundredClippingRanges) {
         const float params[2] = {p.scale, static_cast<float>(p.zero_point)};
         brute = std::min(brute, error_of(format, params, x, importance));
       }
-      const std::vector<float> params = fitted(name, x, FitRule::mse, importance);
+      const std::vector<float> params = fitted_linear(name, x, FitRule::mse, importance);
       EXPECT_LE(error_of(format, params.data(), x, importance), brute * (1 + 1e-6)) << name << " trial " << trial;
     }
 }
@@ -214,7 +214,7 @@ RC_GTEST_PROP(Linear, ErrorIsAtMostHalfAStepInsideTheRange, (std::vector<float> 
     if (std::isfinite(value) && std::abs(value) < 1e30f) x.push_back(value);
   const std::string name = *rc::gen::element<std::string>("int8", "int5", "int16", "uint8-sym");
   const NumberFormat format = parse_number_format(name);
-  const std::vector<float> params = fitted(name.c_str(), x);
+  const std::vector<float> params = fitted_linear(name.c_str(), x);
   for (float value : x) {
     int32_t code;
     float y;
