@@ -11,6 +11,7 @@
 #include "lowbit/api/runner.h"
 #include "lowbit/base/resident.h"
 #include "lowbit/base/text.h"
+#include "lowbit/core/offload.h"
 #include "lowbit/core/weights.h"
 #include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/annotate.h"
@@ -240,6 +241,7 @@ QuantizeResult quantize(Model model, const DataSet* data, const Recipe& wanted_r
                   "--method");
   prepare_for_quantization(graph);
   edit_float_network(graph, methods, data, recipe, threads, progress, result.notes);
+  offload_constants(graph);
   Placement placement = place(graph, recipe, data != nullptr);
   const Graph float_graph = graph;
 

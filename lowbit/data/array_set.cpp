@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/offload.h"
 #include "lowbit/data/class_labels.h"
 #include "lowbit/data/sample_order.h"
 #include "lowbit/data/sources.h"
@@ -84,6 +85,7 @@ class ArraySet : public DataSet {
  private:
   Tensor rows(const std::string& name, const Tensor& array, int64_t begin, int64_t count) const {
     Tensor part = take_rows(array, order_, begin, count);
+    rest_pages(array);  // else a pass over a large file would leave all of it in memory
     if (check_finite_) {
       const auto row_of = [this, begin](int64_t i) { return order_[begin + i]; };
       check_finite(part, name, row_of, path_);

@@ -9,6 +9,7 @@
 
 #include "lowbit/base/text.h"
 #include "lowbit/core/graph_index.h"
+#include "lowbit/core/offload.h"
 #include "lowbit/methods/activation_system.h"
 #include "lowbit/methods/body_weights.h"
 #include "lowbit/methods/weight_fit.h"
@@ -50,7 +51,11 @@ class Annotator {
       if (!graph_.value(owner).quantization) annotate_activation(owner);
       graph_.values[v].quantization = graph_.value(owner).quantization;
     }
-    for (size_t n = 0; n < placement_.nodes.size(); ++n) annotate_constants(n);
+    for (size_t n = 0; n < placement_.nodes.size(); ++n) {
+      annotate_constants(n);
+      for (ValueId id : graph_.nodes[n].inputs)
+        if (const Tensor* constant = graph_.constant(id)) rest_pages(*constant);
+    }
     annotate_bodies(graph_, recipe_);
   }
 

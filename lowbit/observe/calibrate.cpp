@@ -21,6 +21,7 @@ StatisticsSet calibrate(const Graph& graph, const BatchSource& source, ThreadPoo
   };
   EvaluateOptions evaluate;
   evaluate.accelerated = options.accelerated;
+  evaluate.rest_weights = true;
   evaluate.observed = observed;
   evaluate.on_observed = observe;
   Evaluator evaluator(graph, threads, std::move(evaluate));

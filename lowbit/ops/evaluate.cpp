@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/offload.h"
 #include "lowbit/ops/accelerated.h"
 #include "lowbit/ops/channels_last.h"
 #include "lowbit/ops/op.h"
@@ -329,6 +330,9 @@ struct Evaluator::Impl {
     Results results = run_node(node, plan.steps[n], frame);
     if (options.on_time)
       options.on_time(node, std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+    if (options.rest_weights)
+      for (ValueId id : node.inputs)
+        if (const Tensor* weight = frame.graph.constant(id)) rest_pages(*weight);
     const auto relu = static_cast<size_t>(results.relu ? plan.steps[n].relu : 0);
     if (results.relu) done[relu] = 1;
     const std::vector<ValueId>& outputs = results.relu ? frame.graph.nodes[relu].outputs : node.outputs;

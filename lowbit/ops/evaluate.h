@@ -31,6 +31,9 @@ struct EvaluateOptions {
   /// [N, H, W, C] where that is faster: `channels_last` says so.
   std::function<void(const Graph& graph, ValueId value, const Tensor& tensor, bool channels_last)> on_observed;
   std::function<bool(const Graph& graph, ValueId value)> observed;
+  /// Large weights that are views on a file leave memory after their node has run (rest_pages() of
+  /// core/offload.h). For passes over data that need little memory.
+  bool rest_weights = false;
   /// Called after each node with its wall time in nanoseconds.
   std::function<void(const Node& node, int64_t nanoseconds)> on_time;
 };

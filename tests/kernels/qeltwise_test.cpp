@@ -61,7 +61,7 @@ struct Written {
   }
 };
 
-int32_t limited(double rounded, int32_t zero, int32_t low, int32_t high) {
+int32_t limited_code(double rounded, int32_t zero, int32_t low, int32_t high) {
   const double code = rounded + zero;
   return code < low ? low : code > high ? high : static_cast<int32_t>(code);
 }
@@ -97,7 +97,7 @@ TEST(QEltwise, AddingCodesIsTwoFusedMultiplyAdds) {
         for (int64_t c = 0; c < n; ++c) {
           const auto p = static_cast<float>(a.at(r * n + c)), q = static_cast<float>(b.at(r * stride_b + c));
           ASSERT_EQ(y.codes.at(r * n + c),
-                    limited(std::nearbyint(std::fma(p, f.r_a, std::fma(q, f.r_b, f.f))), 0, low, high));
+                    limited_code(std::nearbyint(std::fma(p, f.r_a, std::fma(q, f.r_b, f.f))), 0, low, high));
         }
     }
   });
@@ -120,9 +120,9 @@ TEST(QEltwise, ProductsAndRequantizationRoundTheExactProduct) {
       row.requantize(1, n, x.operand(n), z.result(n, lowest(out), highest(out)), {zero_a, zero_y, m});
       for (int64_t c = 0; c < n; ++c) {
         const double product = static_cast<double>((a.at(c) - zero_a) * (b.at(c) - zero_b)) * static_cast<double>(m);
-        ASSERT_EQ(y.codes.at(c), limited(std::nearbyint(product), zero_y, lowest(out), highest(out)));
+        ASSERT_EQ(y.codes.at(c), limited_code(std::nearbyint(product), zero_y, lowest(out), highest(out)));
         const double scaled = static_cast<double>(x.at(c) - zero_a) * static_cast<double>(m);
-        ASSERT_EQ(z.codes.at(c), limited(std::nearbyint(scaled), zero_y, lowest(out), highest(out)));
+        ASSERT_EQ(z.codes.at(c), limited_code(std::nearbyint(scaled), zero_y, lowest(out), highest(out)));
       }
     }
   });
@@ -164,7 +164,7 @@ TEST(QEltwise, QuantizingDividesAndRoundsToEven) {
         for (int64_t i = 0; i < n; ++i) {
           const float value = x[static_cast<size_t>(i)];
           const int32_t expected =
-              std::isnan(value) ? zero : limited(std::nearbyint(value / scale), zero, lowest(type), highest(type));
+              std::isnan(value) ? zero : limited_code(std::nearbyint(value / scale), zero, lowest(type), highest(type));
           ASSERT_EQ(y.codes.at(i), expected) << value;
           ASSERT_EQ(back[static_cast<size_t>(i)], static_cast<float>(expected - zero) * scale);
         }
@@ -254,8 +254,8 @@ TEST(QPool, MaximaAndMeansOverRandomWindows) {
               average.count_padding ? static_cast<size_t>(pool.shape.kernel_h * pool.shape.kernel_w) : codes.size());
           const float m = average.scale_in / (average.scale_out * n);
           ASSERT_EQ(means.codes.at(p * pool.channels + c),
-                    limited(std::nearbyint(static_cast<double>(sum) * static_cast<double>(m)), average.zero_out,
-                            average.low, average.high))
+                    limited_code(std::nearbyint(static_cast<double>(sum) * static_cast<double>(m)), average.zero_out,
+                                 average.low, average.high))
               << isa_row(row.isa).name;
         }
     }
@@ -279,7 +279,7 @@ TEST(QPool, TheMeanOfAnImageIsExactInSlices) {
           for (int64_t p = 0; p < pixels; ++p) sum += x.at(p * channels + c) - 17;
           const float m = 0.05f / (0.03f * static_cast<float>(pixels));
           ASSERT_EQ(y.codes.at(c),
-                    limited(std::nearbyint(static_cast<double>(sum) * static_cast<double>(m)), -20, -128, 127));
+                    limited_code(std::nearbyint(static_cast<double>(sum) * static_cast<double>(m)), -20, -128, 127));
         }
       }
   }
