@@ -45,6 +45,8 @@ Json to_json(const std::string& file, const VerifyResult& result, bool passed) {
           {"top1_agreement", json_number(result.top1_agreement)},
           {"outputs", differences_json(result.outputs)},
           {"outputs_unfused", differences_json(result.unfused)},
+          {"outputs_by_default", differences_json(result.by_default)},
+          {"top1_agreement_by_default", json_number(result.top1_agreement_by_default)},
           {"outputs_with_layers", differences_json(result.probed)},
           {"layers", differences_json(result.layers)},
           {"layers_change_outputs", result.probes_change_outputs},
@@ -62,6 +64,7 @@ std::string to_text(const VerifyResult& result, double most_steps, bool passed) 
   Table table({{""}, {"value"}, {"step", kRight}, {"max steps", kRight}, {"different", kRight}, {"elements", kRight}});
   add_rows(table, "output", result.outputs);
   add_rows(table, "output, unfused", result.unfused);
+  add_rows(table, "output, by default", result.by_default);
   add_rows(table, "output, with layers", result.probed);
   add_rows(table, "layer", result.layers);
   std::vector<std::string> floats;
@@ -69,6 +72,12 @@ std::string to_text(const VerifyResult& result, double most_steps, bool passed) 
   std::string text = table.text();
   if (result.probes_change_outputs)
     text += "reading out the layers changed the outputs: it kept the engine from fusing, so judge by the outputs\n";
+  if (!result.by_default.empty())
+    text += fmt::format(
+        "by default the 8-bit products of this engine overflow on this processor, which has no VNNI: top-1 agrees on "
+        "{} "
+        "only (set its session option session.x64quantprecision to 1, or quantize with --weights uint8-sym)\n",
+        percent_text(result.top1_agreement_by_default));
   text += fmt::format("{} {}: {} integer nodes; float: {}\n", result.engine, printable(result.version, 60),
                       result.integer_nodes, floats.empty() ? "none" : join(floats, ", "));
   text += fmt::format("{}: outputs differ by at most {:.3g} steps (allowed {:g}), top-1 agrees on {} of {} samples\n",

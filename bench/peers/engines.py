@@ -25,6 +25,7 @@ def in_chunks(run, x, chunk):
 def onnx_runtime(path, x, chunk, threads=2):
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
+    settings.add_session_config_entry("session.x64quantprecision", "1")  # exact 8-bit products also without VNNI
     session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return in_chunks(lambda part: session.run(None, {name: part}), x, chunk)

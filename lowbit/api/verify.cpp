@@ -221,10 +221,10 @@ class Verifier {
     return differences.result(value.name, value.quantization->linear() ? value.quantization->linear_at(0).scale : 0);
   }
 
-  double top1_agreement() const {
+  double top1_agreement(const char* kind) const {
     int64_t same = 0, total = 0;
     for (size_t run = 0; run < outputs_.size(); ++run) {
-      const Tensor ours = to_float32(outputs_[run][0]), theirs = to_float32(load_npy(array("out", run, 0)));
+      const Tensor ours = to_float32(outputs_[run][0]), theirs = to_float32(load_npy(array(kind, run, 0)));
       const int64_t width = ours.rank() > 0 ? std::max<int64_t>(1, ours.dim(ours.rank() - 1)) : 1;
       for (int64_t begin = 0; begin + width <= ours.count(); begin += width, ++total) {
         const float *a = ours.data<float>() + begin, *b = theirs.data<float>() + begin;
@@ -232,6 +232,14 @@ class Verifier {
       }
     }
     return total ? static_cast<double>(same) / static_cast<double>(total) : 1;
+  }
+
+  /// Whether the outputs of this kind of run are others than those of the plain one.
+  bool changes_outputs(const char* kind) const {
+    for (size_t run = 0; run < outputs_.size(); ++run)
+      for (size_t i = 0; i < model_.graph.outputs.size(); ++i)
+        if (!identical(load_npy(array("out", run, i)), load_npy(array(kind, run, i)))) return true;
+    return false;
   }
 
   VerifyResult collect() const {
@@ -245,10 +253,12 @@ class Verifier {
     result.outputs = compare_outputs("out");
     if (theirs.at("unfused").get<bool>()) result.unfused = compare_outputs("unfused");
     for (size_t k = 0; k < probes_.size(); ++k) result.layers.push_back(compare_layer(k));
-    result.top1_agreement = top1_agreement();
-    for (size_t run = 0; run < outputs_.size(); ++run)
-      for (size_t i = 0; i < model_.graph.outputs.size(); ++i)
-        result.probes_change_outputs |= !identical(load_npy(array("out", run, i)), load_npy(array("probed", run, i)));
+    result.top1_agreement = result.top1_agreement_by_default = top1_agreement("out");
+    if (theirs.at("default").get<bool>() && changes_outputs("default")) {
+      result.by_default = compare_outputs("default");
+      result.top1_agreement_by_default = top1_agreement("default");
+    }
+    result.probes_change_outputs = changes_outputs("probed");
     if (result.probes_change_outputs) result.probed = compare_outputs("probed");
     for (const auto& [op, count] : theirs.at("float_nodes").items()) result.float_nodes[op] = count.get<int64_t>();
     result.integer_nodes = theirs.at("integer_nodes").get<int64_t>();

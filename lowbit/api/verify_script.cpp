@@ -58,11 +58,13 @@ def run_ort():
     onnx = need("onnx")
     ort.set_default_logger_severity(3)
 
-    def session(model, fused, save=None):
+    def session(model, fused, save=None, exact=True):
         options = ort.SessionOptions()
         options.intra_op_num_threads = job["threads"]
         # Where only weights are low-bit, activations stay float: without this the engine rounds them to 8 bits by itself.
         options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
+        # Without VNNI its fast products of unsigned and signed bytes overflow 16 bits; this takes the exact ones.
+        options.add_session_config_entry("session.x64quantprecision", "1" if exact else "0")
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if fused else level.ORT_DISABLE_ALL
         if save:
@@ -72,6 +74,7 @@ def run_ort():
     optimized = os.path.join(folder, "optimized.onnx")
     plain = session(job["model"], True, optimized)
     unfused = session(job["model"], False)
+    default = session(job["model"], True, exact=False)
     model = onnx.load(job["model"], load_external_data=False)
     onnx.external_data_helper.load_external_data_for_model(model, os.path.dirname(os.path.abspath(job["model"])))
     probes = [value["codes"] for value in job["values"]]
@@ -84,11 +87,12 @@ def run_ort():
         inputs = load(run)
         store("out", run, plain.run(job["outputs"], inputs))
         store("unfused", run, unfused.run(job["outputs"], inputs))
+        store("default", run, default.run(job["outputs"], inputs))
         values = probed.run(job["outputs"] + probes, inputs)
         store("probed", run, values[:len(job["outputs"])])
         store("layer", run, values[len(job["outputs"]):])
     floats, integers = count_nodes(onnx.load(optimized, load_external_data=False).graph)
-    finish(version=ort.__version__, float_nodes=floats, integer_nodes=integers, unfused=True)
+    finish(version=ort.__version__, float_nodes=floats, integer_nodes=integers, unfused=True, default=True)
 
 
 def run_openvino():
@@ -126,7 +130,7 @@ def run_openvino():
             integers += 1
         else:
             floats[kind] = floats.get(kind, 0) + 1
-    finish(version=ov.__version__, float_nodes=floats, integer_nodes=integers, unfused=False)
+    finish(version=ov.__version__, float_nodes=floats, integer_nodes=integers, unfused=False, default=False)
 
 
 {"ort": run_ort, "openvino": run_openvino}[job["engine"]]()

@@ -148,7 +148,10 @@ class WeightWriter {
         codes = writer_.node("Add", {writer_.cast(codes, DType::int32), writer_.shared(Tensor::scalar(range.min))});
       codes = writer_.cast(codes, type);
     }
-    dequantize(codes, b, /*with_zero=*/q_.format.asymmetric || has_zero_points(), type);
+    // Zeros are written for int8: an engine on a processor that needs unsigned weights can then shift the codes (ONNX
+    // Runtime with session.x64quantprecision fails where they are left out).
+    const bool with_zero = q_.format.asymmetric || has_zero_points() || type == DType::int8;
+    dequantize(codes, b, with_zero, type);
     const auto scale = graph_.find_value(name_ + "_scale");
     const bool said = native && b.in_place && scale && graph_.constant(*scale);  // all of it is in the node
     if (said && !reads_otherwise()) return std::nullopt;
