@@ -98,7 +98,10 @@ void describe_body(const Graph& body, std::vector<LayerDecision>& layers, Weight
       const Value& value = body.value(id);
       if (!is_float(value.constant->dtype()) && !value.quantization) continue;
       add_weight(value, decision, bytes);
-      if (value.quantization && decision.weights.empty()) decision.weights = annotation_text(body, id);
+      if (!value.quantization || !decision.weights.empty()) continue;
+      decision.weights = annotation_text(body, id);
+      if (value.constant->dtype() == DType::float32)
+        decision.weight_error = weight_error(*value.quantization, *value.constant, *value.constant);
     }
     if (decision.float_weight_bytes > 0) {
       decision.low_bit = !decision.weights.empty();

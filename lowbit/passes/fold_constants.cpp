@@ -65,7 +65,9 @@ class Names {
 /// nodes of an inlined branch are looked at where the If stood.
 class Folder {
  public:
-  Folder(Graph& graph, int64_t budget_bytes) : graph_(graph), budget_bytes_(budget_bytes), threads_(1) {
+  /// `outer`: the folder of the graph around this one; null for the whole network.
+  Folder(Graph& graph, int64_t budget_bytes, const Folder* outer = nullptr)
+      : graph_(graph), budget_bytes_(budget_bytes), outer_(outer), threads_(1) {
     for (const Node& node : graph_.nodes) node_names_.take(node.name);
     for (const Value& value : graph_.values) value_names_.take(value.name);
   }
@@ -85,6 +87,7 @@ class Folder {
       } else if (fold(node)) {
         ++folded;
       } else {
+        folded += fold_bodies(node);
         kept.push_back(std::move(node));
       }
     }
@@ -93,7 +96,55 @@ class Folder {
   }
 
  private:
+  /// Inside the subgraphs of a node, constants of the graphs around them included.
+  int fold_bodies(Node& node) {
+    int folded = 0;
+    for (auto& [key, attribute] : node.attributes) {
+      auto* body = std::get_if<std::shared_ptr<Graph>>(&attribute);
+      if (!body || !*body) continue;
+      auto own = std::make_shared<Graph>(**body);  // copies of a graph share their bodies
+      if (const int inside = Folder(*own, budget_bytes_, this).run(); inside > 0) {
+        own->remove_dead();
+        drop_unread_captures(*own);
+        *body = std::move(own);
+        folded += inside;
+      }
+    }
+    return folded;
+  }
+
+  static void drop_unread_captures(Graph& body) {
+    std::unordered_set<ValueId> read(body.outputs.begin(), body.outputs.end());
+    for (const Node& node : body.nodes) {
+      read.insert(node.inputs.begin(), node.inputs.end());
+      for (const auto& [key, attribute] : node.attributes)
+        if (const auto* inner = std::get_if<std::shared_ptr<Graph>>(&attribute); inner && *inner)
+          for (const auto& [outside, inside] : (*inner)->captures) read.insert(outside);
+    }
+    std::erase_if(body.captures, [&](const auto& capture) { return !read.contains(capture.second); });
+  }
+
+  /// The constant that a value is here or in a graph around this one; null for any other, and for annotated ones: a
+  /// quantized constant is more than its values, and its annotation would be lost.
+  const Tensor* plain_constant(ValueId id) const {
+    if (id == kNone) return nullptr;
+    const Value& value = graph_.value(id);
+    if (value.constant) return value.quantization ? nullptr : &*value.constant;
+    if (outer_)
+      for (const auto& [outside, inside] : graph_.captures)
+        if (inside == id) return outer_->plain_constant(outside);
+    return nullptr;
+  }
+
+  /// A subgraph's results are made by its nodes: whoever runs it copies them out.
+  bool makes_a_result_of_a_body(const Node& node) const {
+    return outer_ && std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
+             return std::find(graph_.outputs.begin(), graph_.outputs.end(), id) != graph_.outputs.end();
+           });
+  }
+
   bool fold(const Node& node) {
+    if (makes_a_result_of_a_body(node)) return false;
     const OpDef* op = find_op(node);
     if (!op || !op->reference || op->nondeterministic || has_subgraph(node)) return false;
     return fold_measure(node, *op) || fold_value(node, *op);
@@ -116,9 +167,8 @@ class Folder {
     std::vector<const Tensor*> inputs;
     int64_t input_bytes = 0;
     for (ValueId id : node.inputs) {
-      const Tensor* constant = graph_.constant(id);
-      // A quantized constant is more than its values: its annotation would be lost.
-      if (id != kNone && (!constant || graph_.value(id).quantization)) return false;
+      const Tensor* constant = plain_constant(id);
+      if (id != kNone && !constant) return false;
       inputs.push_back(constant);
       if (constant) input_bytes += static_cast<int64_t>(constant->byte_size());
     }
@@ -219,6 +269,7 @@ class Folder {
   static constexpr int64_t kMaxStandIn = int64_t{1} << 30;
   Graph& graph_;
   int64_t budget_bytes_;
+  const Folder* outer_;
   ThreadPool threads_;
   Names node_names_, value_names_;
 };

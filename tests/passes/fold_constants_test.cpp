@@ -102,6 +102,59 @@ TEST(FoldConstants, InlinesTheBranchThatAConstantConditionTakes) {
   }
 }
 
+/// An If with a condition that is not known, whose branches add -(captured constant) to a captured input.
+Graph graph_with_captured_weight() {
+  Graph graph;
+  const ValueId x = add_input(graph, {1});
+  const ValueId flag = graph.add_value("flag", DType::bool_);
+  graph.inputs.push_back(flag);
+  const ValueId weight = graph.add_constant("weight", Tensor::from<float>({1}, {3.0f}));
+  const auto branch = [&] {
+    auto body = std::make_shared<Graph>();
+    const ValueId input = body->add_value("input", DType::float32), w = body->add_value("w", DType::float32);
+    body->captures = {{x, input}, {weight, w}};
+    const ValueId negative = add_node(*body, "Neg", {w});
+    body->outputs = {add_node(*body, "Add", {input, negative})};
+    return body;
+  };
+  graph.outputs = {add_node(graph, "If", {flag}, {{"then_branch", branch()}, {"else_branch", branch()}})};
+  return graph;
+}
+
+TEST(FoldConstants, ComputesInsideASubgraphWhatFollowsFromConstantsAroundIt) {
+  Graph graph = graph_with_captured_weight();
+  const Graph before = graph;
+  EXPECT_EQ(fold_constants(graph), 2);
+  for (const char* name : {"then_branch", "else_branch"}) {
+    const Graph& body = *graph.nodes[0].attr_graph(name);
+    ASSERT_EQ(body.nodes.size(), 1u);
+    EXPECT_TRUE(body.nodes[0].is("Add"));
+    EXPECT_EQ(body.constant(body.nodes[0].inputs[1])->data<float>()[0], -3.0f);
+    ASSERT_EQ(body.captures.size(), 1u);  // nobody reads the weight itself any more
+    EXPECT_EQ(body.captures[0].first, graph.inputs[0]);
+    EXPECT_EQ(before.nodes[0].attr_graph(name)->nodes.size(), 2u);  // the copy keeps its own
+  }
+  EXPECT_FALSE(graph.find_value("weight") && graph.constant(*graph.find_value("weight")));
+}
+
+TEST(FoldConstants, LeavesResultsOfSubgraphsAndAnnotatedConstantsAroundThemAlone) {
+  Graph graph = graph_with_captured_weight();
+  graph.value(*graph.find_value("weight")).quantization.emplace();
+  EXPECT_EQ(fold_constants(graph), 0);
+
+  Graph results;
+  add_input(results, {1});
+  const ValueId flag = results.add_value("flag", DType::bool_);
+  results.inputs.push_back(flag);
+  const auto branch = [] {
+    auto body = std::make_shared<Graph>();
+    body->outputs = {add_node(*body, "Neg", {body->add_constant("number", Tensor::from<float>({1}, {2.0f}))})};
+    return body;
+  };
+  results.outputs = {add_node(results, "If", {flag}, {{"then_branch", branch()}, {"else_branch", branch()}})};
+  EXPECT_EQ(fold_constants(results), 0);
+}
+
 TEST(PassTable, FindsEveryPassByItsName) {
   for (const Pass* pass : pass_table()) EXPECT_EQ(find_pass(pass->name), pass);
   EXPECT_EQ(find_pass("no_such_pass"), nullptr);
