@@ -10,7 +10,7 @@ file(GLOB_RECURSE small_rooms CONFIGURE_DEPENDS
      ${CMAKE_CURRENT_SOURCE_DIR}/core/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/numbers/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/coding/*.cpp
      ${CMAKE_CURRENT_SOURCE_DIR}/kernels/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/runtime/plan/*.cpp
      ${CMAKE_CURRENT_SOURCE_DIR}/formats/lbq/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/device/*.cpp)
-list(FILTER small_rooms EXCLUDE REGEX "/core/offload\\.cpp$") # a device has no weights to spare
+list(FILTER small_rooms EXCLUDE REGEX "/core/offload.cpp$") # a device has no weights to spare
 # The kernels of each instruction set are compiled once, with its flags, for the room.
 set(small_objects "")
 foreach(isa ${LOWBIT_ISAS})
@@ -47,6 +47,9 @@ foreach(form shared static)
   set_target_properties(lowbit_runtime_${form} PROPERTIES OUTPUT_NAME lowbit_runtime EXPORT_NAME ${form} LINKER_LANGUAGE CXX)
   target_include_directories(lowbit_runtime_${form} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(lowbit_runtime_${form} PRIVATE lowbit_outside::pthreadpool Threads::Threads)
+  if(LOWBIT_SANITIZE)
+    target_link_libraries(lowbit_runtime_${form} PRIVATE PkgConfig::hwy) # its assertions are on there
+  endif()
   install(TARGETS lowbit_runtime_${form} EXPORT lowbit_runtime
           LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT runtime
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime)

@@ -21,15 +21,15 @@ namespace {
 using testing::DataKind;
 using testing::sample_values;
 
-TensorStatistics statistics_of(const std::vector<float>& x, Dims dims, bool batched, int64_t channel_axis = -1) {
+TensorStatistics statistics_from(const std::vector<float>& x, Dims dims, bool batched, int64_t channel_axis = -1) {
   TensorStatistics statistics;
   statistics.channel_axis = channel_axis;
   statistics.add(Tensor::from(std::move(dims), x), batched);
   return statistics;
 }
 
-TensorStatistics statistics_of(const std::vector<float>& x) {
-  return statistics_of(x, {static_cast<int64_t>(x.size())}, /*batched=*/false);
+TensorStatistics statistics_from(const std::vector<float>& x) {
+  return statistics_from(x, {static_cast<int64_t>(x.size())}, /*batched=*/false);
 }
 
 /// One value at a time, in plain scalar code.
@@ -81,7 +81,7 @@ TensorStatistics merge_tree(std::vector<TensorStatistics> parts, Random& random)
 
 RC_GTEST_PROP(Statistics, equal_those_of_plain_scalar_code, ()) {
   const std::vector<float> x = any_values(12000);
-  RC_ASSERT(statistics_of(x) == scalar_statistics(x));
+  RC_ASSERT(statistics_from(x) == scalar_statistics(x));
 }
 
 RC_GTEST_PROP(Statistics, of_any_split_in_any_order_and_nesting_equal_those_of_one_pass, ()) {
@@ -95,7 +95,7 @@ RC_GTEST_PROP(Statistics, of_any_split_in_any_order_and_nesting_equal_those_of_o
     const std::vector<float> one = sample_values(kind, per_sample, random.bits());
     x.insert(x.end(), one.begin(), one.end());
   }
-  const TensorStatistics whole = statistics_of(x, {samples, channels, size}, /*batched=*/true, /*channel_axis=*/1);
+  const TensorStatistics whole = statistics_from(x, {samples, channels, size}, /*batched=*/true, /*channel_axis=*/1);
 
   std::vector<int64_t> order(static_cast<size_t>(samples));
   std::iota(order.begin(), order.end(), 0);
@@ -108,7 +108,7 @@ RC_GTEST_PROP(Statistics, of_any_split_in_any_order_and_nesting_equal_those_of_o
     for (size_t i = begin; i < begin + n; ++i)
       batch.insert(batch.end(), x.begin() + order[i] * per_sample, x.begin() + (order[i] + 1) * per_sample);
     parts.push_back(
-        statistics_of(batch, {static_cast<int64_t>(n), channels, size}, /*batched=*/true, /*channel_axis=*/1));
+        statistics_from(batch, {static_cast<int64_t>(n), channels, size}, /*batched=*/true, /*channel_axis=*/1));
     begin += n;
   }
   RC_ASSERT(merge_tree(parts, random) == whole);
@@ -117,9 +117,9 @@ RC_GTEST_PROP(Statistics, of_any_split_in_any_order_and_nesting_equal_those_of_o
 RC_GTEST_PROP(Statistics, of_values_cut_inside_a_sample_have_the_same_values, ()) {
   const std::vector<float> x = any_values(9000);
   const auto cut = static_cast<std::ptrdiff_t>(*rc::gen::inRange<size_t>(0, x.size() + 1));
-  TensorStatistics a = statistics_of({x.begin() + cut, x.end()});
-  a.merge(statistics_of({x.begin(), x.begin() + cut}));
-  const TensorStatistics whole = statistics_of(x);
+  TensorStatistics a = statistics_from({x.begin() + cut, x.end()});
+  a.merge(statistics_from({x.begin(), x.begin() + cut}));
+  const TensorStatistics whole = statistics_from(x);
   RC_ASSERT(a.histogram == whole.histogram);
   RC_ASSERT(a.sum == whole.sum);
   RC_ASSERT(a.sum_of_squares == whole.sum_of_squares);
@@ -134,7 +134,7 @@ TEST(Statistics, do_not_depend_on_the_instruction_set) {
     int targets = 0;
     for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
       hwy::SetSupportedTargetsForTest(target);
-      EXPECT_EQ(statistics_of(x), expected) << hwy::TargetName(target) << ", data kind " << kind;
+      EXPECT_EQ(statistics_from(x), expected) << hwy::TargetName(target) << ", data kind " << kind;
       hwy::SetSupportedTargetsForTest(0);
       ++targets;
     }
@@ -159,10 +159,10 @@ TEST(Statistics, do_not_depend_on_the_threads) {
 TEST(Statistics, keep_denormals_whatever_mode_the_thread_is_in) {
 #if defined(__SSE__)
   const std::vector<float> x = sample_values(DataKind::denormal, 3000, 1);
-  const TensorStatistics expected = statistics_of(x);
+  const TensorStatistics expected = statistics_from(x);
   const unsigned mode = _mm_getcsr();
   _mm_setcsr(mode | 0x8040);
-  const TensorStatistics flushed = statistics_of(x);
+  const TensorStatistics flushed = statistics_from(x);
   EXPECT_EQ(_mm_getcsr() & 0x8040u, 0x8040u);
   _mm_setcsr(mode);
   EXPECT_EQ(flushed, expected);
@@ -173,7 +173,7 @@ TEST(Statistics, keep_denormals_whatever_mode_the_thread_is_in) {
 
 TEST(Statistics, of_a_small_tensor_are_those_found_by_hand) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  const TensorStatistics s = statistics_of({1, -2, 0, nan, -0.0f, 4, 3, -inf}, {2, 2, 2}, /*batched=*/true, 1);
+  const TensorStatistics s = statistics_from({1, -2, 0, nan, -0.0f, 4, 3, -inf}, {2, 2, 2}, /*batched=*/true, 1);
   EXPECT_EQ(s.count, 8);
   EXPECT_EQ(s.samples, 2);
   EXPECT_EQ(s.nonfinite, 2);
@@ -195,7 +195,7 @@ TEST(Statistics, of_a_small_tensor_are_those_found_by_hand) {
 
 TEST(Statistics, without_finite_values_have_no_extremes) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const TensorStatistics& s : {statistics_of({}), statistics_of({nan, nan}), TensorStatistics{}}) {
+  for (const TensorStatistics& s : {statistics_from({}), statistics_from({nan, nan}), TensorStatistics{}}) {
     EXPECT_GT(s.min, s.max);
     EXPECT_EQ(s.finite(), 0);
     EXPECT_EQ(s.finite_samples, 0);
@@ -219,16 +219,16 @@ TEST(Statistics, refuse_channels_that_do_not_fit) {
   EXPECT_THROW(s.add(Tensor::from<float>({2}, {1, 2}), false), Error);
   s.add(Tensor::from<float>({1, 2}, {1, 2}), true);
   EXPECT_THROW(s.add(Tensor::from<float>({1, 3}, {1, 2, 3}), true), Error);
-  EXPECT_THROW(s.merge(statistics_of({1, 2, 3}, {1, 3}, true, 1)), Error);
-  EXPECT_THROW(s.merge(statistics_of({1, 2}, {1, 2}, true)), Error);
-  EXPECT_EQ(s, statistics_of({1, 2}, {1, 2}, true, 1));
+  EXPECT_THROW(s.merge(statistics_from({1, 2, 3}, {1, 3}, true, 1)), Error);
+  EXPECT_THROW(s.merge(statistics_from({1, 2}, {1, 2}, true)), Error);
+  EXPECT_EQ(s, statistics_from({1, 2}, {1, 2}, true, 1));
 }
 
 TEST(StatisticsSet, merges_by_name_and_refuses_another_model) {
   StatisticsSet a{"model", "first", {}}, b{"model", "second", {}};
-  a.tensors["x"] = statistics_of({1, 2});
-  b.tensors["x"] = statistics_of({3});
-  b.tensors["y"] = statistics_of({5});
+  a.tensors["x"] = statistics_from({1, 2});
+  b.tensors["x"] = statistics_from({3});
+  b.tensors["y"] = statistics_from({5});
   a.merge(b);
   EXPECT_EQ(a.data_description, "first; second");
   EXPECT_EQ(a.tensors["x"].count, 3);
