@@ -33,7 +33,7 @@ foreach(part loops setup)
   target_include_directories(lowbit_small_${part} PRIVATE ${PROJECT_SOURCE_DIR})
   set_target_properties(lowbit_small_${part} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_compile_definitions(lowbit_small_${part} PRIVATE FMT_HEADER_ONLY FMT_USE_FLOAT128=0 FMT_USE_LONG_DOUBLE=0 FMT_USE_INT128=0
-                             FMT_REDUCE_INT_INSTANTIATIONS=1 FMT_STATIC_THOUSANDS_SEPARATOR=1 HWY_COMPILE_ONLY_STATIC LOWBIT_SMALL_RUNTIME
+                             FMT_REDUCE_INT_INSTANTIATIONS=1 FMT_STATIC_THOUSANDS_SEPARATOR=1 HWY_COMPILE_ONLY_STATIC HWY_IS_DEBUG_BUILD=0 LOWBIT_SMALL_RUNTIME
                              LOWBIT_VERSION="${PROJECT_VERSION}")
   target_compile_options(lowbit_small_${part} PRIVATE -ffunction-sections -fdata-sections)
 endforeach()
@@ -47,9 +47,6 @@ foreach(form shared static)
   set_target_properties(lowbit_runtime_${form} PROPERTIES OUTPUT_NAME lowbit_runtime EXPORT_NAME ${form} LINKER_LANGUAGE CXX)
   target_include_directories(lowbit_runtime_${form} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(lowbit_runtime_${form} PRIVATE lowbit_outside::pthreadpool Threads::Threads)
-  if(LOWBIT_SANITIZE)
-    target_link_libraries(lowbit_runtime_${form} PRIVATE PkgConfig::hwy) # its assertions are on there
-  endif()
   install(TARGETS lowbit_runtime_${form} EXPORT lowbit_runtime
           LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT runtime
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime)
