@@ -13,6 +13,7 @@ const Method& bn_reestimate_method();
 const Method& diffuse_method();
 const Method& distil_method();
 const Method& equalize_method();
+const Method& fill_range_method();
 const Method& gptq_method();
 const Method& learned_blocks_method();
 const Method& learned_rounding_method();
