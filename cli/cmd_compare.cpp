@@ -98,7 +98,8 @@ int run_compare(const Arguments& rest) {
   }
   DataFlags repair_data = flags;
   if (!calibration_path.empty()) repair_data.data = calibration_path, repair_data.slice.clear();
-  add_commands(arguments_for(float_path, low_bit_path, low_bit.graph, repair_data), comparison.diagnosis);
+  add_commands(arguments_for(float_path, low_bit_path, low_bit.graph, repair_data),
+               applied_methods(low_bit_path, low_bit.graph), comparison.diagnosis);
   if (line.json) {
     Json json = comparison_json(comparison);
     if (maps) json["attribution"] = to_json(*maps);

@@ -121,7 +121,7 @@ void write_report(const QuantizeOptions& options, const Arguments& rest, const O
   report.coverage = outcome.result.coverage;
   report.layer_errors = outcome.comparison.layers;
   report.diagnosis = outcome.comparison.diagnosis;
-  add_commands(rest, report.diagnosis);
+  add_commands(rest, outcome.result.recipe.methods, report.diagnosis);
   report.distributions = collect_distributions(outcome.result.model.graph, outcome.result.statistics);
   report.notes = outcome.result.notes;
   report.recipe = to_toml(outcome.result.recipe);

@@ -5,7 +5,9 @@
 
 #include "lowbit/api/container.h"
 #include "lowbit/api/inspect.h"
+#include "lowbit/api/recipe_file.h"
 #include "lowbit/base/text.h"
+#include "lowbit/methods/defaults.h"
 
 namespace lowbit::cli {
 namespace {
@@ -22,6 +24,11 @@ std::string commonest(const Graph& graph, bool weights) {
       std::max_element(count.begin(), count.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == count.end() ? "" : most->first;
 }
+
+std::string_view name_of_method(std::string_view call) { return call.substr(0, call.find(':')); }
+
+/// Methods of the last stage, each stronger and slower than the one before.
+constexpr std::string_view kStronger[] = {"bias-correct", "gptq", "distil"};
 
 }  // namespace
 
@@ -71,11 +78,50 @@ std::vector<std::string> with_remedy(const std::vector<std::string>& arguments,
   return changed ? result : std::vector<std::string>{};
 }
 
-void add_commands(const std::vector<std::string>& arguments, Diagnosis& diagnosis) {
-  for (Finding& finding : diagnosis.findings)
-    if (!finding.remedy.empty())
-      if (const auto repaired = with_remedy(arguments, finding.remedy); !repaired.empty())
-        finding.command = quantize_command(repaired);
+std::vector<std::string> next_remedy(const std::vector<std::string>& remedy, const std::vector<std::string>& applied) {
+  if (remedy.size() != 2 || remedy[0] != "--method") return remedy;
+  const auto has = [&](std::string_view wanted) {
+    return std::any_of(applied.begin(), applied.end(),
+                       [&](const std::string& m) { return name_of_method(m) == wanted; });
+  };
+  // The strongest that is there decides what is next, and does all that the weaker ones do.
+  size_t rank = std::size(kStronger);
+  while (rank > 0 && !has(kStronger[rank - 1])) --rank;
+  const auto done = [&](std::string_view wanted) {
+    const auto* const end = kStronger + rank;
+    return wanted == "default" || has(wanted) || std::find(std::begin(kStronger), end, wanted) != end;
+  };
+  const std::vector<std::string> wanted = split(remedy[1], ',');
+  if (!std::all_of(wanted.begin(), wanted.end(), [&](const std::string& m) { return done(name_of_method(m)); }))
+    return remedy;
+  if (rank == std::size(kStronger)) return {};
+  std::vector<std::string> methods = applied;  // what else was applied stays
+  if (kStronger[rank] == "gptq")
+    std::erase_if(methods, [](const std::string& m) { return name_of_method(m) == "bias-correct"; });
+  // Its name alone is for few bits; where bias-correct was enough so far, rounded activations are the coarser part.
+  methods.push_back(kStronger[rank] == "gptq" ? "gptq:damping=0.1" : std::string(kStronger[rank]));
+  return {"--method", join(methods, ",")};
+}
+
+void add_commands(const std::vector<std::string>& arguments, const std::vector<std::string>& applied,
+                  Diagnosis& diagnosis) {
+  for (Finding& finding : diagnosis.findings) {
+    if (finding.remedy.empty()) continue;
+    const std::vector<std::string> remedy = next_remedy(finding.remedy, applied);
+    if (const auto repaired = with_remedy(arguments, remedy); !remedy.empty() && !repaired.empty())
+      finding.command = quantize_command(repaired);
+  }
+}
+
+std::vector<std::string> applied_methods(const std::string& low_bit_path, const Graph& low_bit) {
+  if (const std::string stored = stored_recipe(low_bit_path); !stored.empty())
+    return parse_recipe(stored, low_bit_path).methods;
+  const std::string weights = commonest(low_bit, true);
+  if (weights.empty()) return {};
+  Recipe recipe;
+  recipe.weights = split(weights, '/')[0];
+  std::vector<std::string> notes;
+  return with_default_methods(recipe, true, notes).methods;
 }
 
 std::vector<std::string> arguments_for(const std::string& float_path, const std::string& low_bit_path,

@@ -521,6 +521,20 @@ class Digits(CliTest):
             local = layer["local"]["sqnr_db"]  # null: exact
             self.assertTrue(local is None or local >= layer["sqnr_db"] - 3, layer)
 
+    def test_compare_proposes_what_was_not_tried_yet(self):
+        low = self.folder / "digits.lbq"
+        for applied, proposed in (("none", "--method gptq"), ("gptq", "--method gptq,distil")):
+            self.assertEqual(lowbit("quantize", DIGITS / "digits.onnx", "-o", low, "--data", DIGITS / "calib_x.npy",
+                                    "--weights", "int2", "--method", applied, "--quiet").returncode, 0)
+            findings = self.json("compare", DIGITS / "digits.onnx", low, "--data", DIGITS / "test_x.npy", "--limit", "16",
+                                 "--calibration", DIGITS / "calib_x.npy")["findings"]
+            narrow = [f["command"] for f in findings if f["rule"] == "narrow-weights"]
+            self.assertTrue(narrow)
+            for command in narrow:
+                self.assertTrue(command.endswith(proposed), command)
+            if applied == "gptq":  # which moves the means as well
+                self.assertFalse([f for f in findings if f.get("command", "").endswith("--method bias-correct")])
+
     def test_run_writes_what_it_computes(self):
         one = self.folder / "one.npy"
         values = [float((i * 7) % 17) for i in range(64)]

@@ -64,13 +64,15 @@ const Tensor& data() {
   return x;
 }
 
-/// Error of the network with weights of 8 bits for the whole tensor and activations of 8 bits by their extremes.
-double per_tensor_error(const Graph& graph) {
+/// Error of the network with weights of 8 bits, by one scale or by output channel, and activations of 8 bits by their
+/// extremes.
+double low_bit_error(const Graph& graph, bool by_channel) {
   Graph annotated = graph;
   for (Node& node : annotated.nodes)
     if (annotated.constant(node.input(1)) && (node.is("Conv") || node.is("Gemm"))) {
       Quantization q;
       q.format = parse_number_format("int8");
+      if (by_channel) q.granularity = {Granularity::Kind::channel, node.is("Conv") ? 0 : 1, 1, 0};
       const Tensor& w = *annotated.constant(node.inputs[1]);
       q.params = fit_groups(q.format, q.granularity, w.dims(), w.data<float>(), {}, {});
       annotated.value(node.inputs[1]).quantization = q;
@@ -89,6 +91,9 @@ double per_tensor_error(const Graph& graph) {
   Evaluator(graph, threads, options).run_ordered({{"x", data()}});
   return squared_error(testing::float_result(graph, data()), testing::low_bit_result(annotated, data()));
 }
+
+double per_tensor_error(const Graph& graph) { return low_bit_error(graph, false); }
+double per_channel_error(const Graph& graph) { return low_bit_error(graph, true); }
 
 double power_of(const Tensor& x) { return squared_error(x, Tensor(DType::float32, x.dims())); }
 
@@ -112,7 +117,7 @@ TEST(ChannelLinks, AResidualSumIsNone) {
 }
 
 TEST(FloatMethods, LeaveTheFunctionAsItIs) {
-  for (const char* method : {"equalize", "smooth", "awq", "absorb-bias", "rotate"})
+  for (const char* method : {"equalize", "smooth", "awq", "absorb-bias", "rotate", "fill-range"})
     for (bool clip : {false, true}) {
       GraphBuilder b = depthwise_network(true, clip);
       const Graph before = b.graph;
@@ -150,6 +155,47 @@ TEST(Smooth, RestoresANetworkWhoseChannelRangesWereSpread) {
   const Graph before = b.graph;
   apply_method("smooth", b.graph, before, {data()});
   EXPECT_LT(per_tensor_error(b.graph), 0.2 * spread);
+}
+
+TEST(FillRange, GivesEveryChannelTheCodesOfItsTensor) {
+  for (const bool clip : {false, true}) {
+    GraphBuilder b = depthwise_network(!clip, clip);
+    const double before_error = per_channel_error(b.graph),
+                 good = per_channel_error(depthwise_network(false, clip).graph);
+    const Graph before = b.graph;
+    apply_method("fill-range", b.graph, before, {data()});
+    EXPECT_LT(per_channel_error(b.graph), clip ? before_error : 0.1 * before_error) << clip;
+    EXPECT_LT(per_channel_error(b.graph), 2 * good) << clip;
+  }
+}
+
+TEST(FillRange, StopsWhereTheWeightsWouldLoseMoreThanTheActivationsGain) {
+  // Hidden channel 1 hardly moves. Filled up, it would bring the rounding of its weight along: with weights of two bits
+  // that is far more than its own rounding ever was.
+  GraphBuilder b;
+  const ValueId x = b.input("x", {64, 2});
+  const ValueId w1 = b.constant("w1", Tensor::from<float>({2, 2}, {1, 0, 0, 0.001f})),
+                w2 = b.constant("w2", Tensor::from<float>({2, 1}, {1, 1}));
+  b.output(b.node("Gemm", "l2", {b.node("Relu", "r", {b.node("Gemm", "l1", {x, w1})}), w2}));
+  const Graph before = b.graph;
+  const auto growth = [&](const std::string& weights) {
+    Graph graph = before;
+    const MethodCall call = parse_method("fill-range");
+    Recipe recipe;
+    recipe.weights = weights;
+    ThreadPool threads(1);
+    const MethodContext context{.recipe = recipe,
+                                .threads = threads,
+                                .float_graph = &before,
+                                .batches = testing::batches_of(before, {random_tensor({64, 2}, 3, 0, 1)}),
+                                .progress = {},
+                                .set = {}};
+    call.method->apply(graph, context);
+    return graph.constant(w1)->data<float>()[3] / 0.001f;
+  };
+  EXPECT_GT(growth("none"), 900);
+  EXPECT_LT(growth("int2"), 0.1f * growth("none"));
+  EXPECT_LT(growth("int2"), growth("int8"));
 }
 
 TEST(AbsorbBias, ShrinksTheRangeOfAnActivationThatIsAlwaysLarge) {
