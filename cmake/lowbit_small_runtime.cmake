@@ -5,7 +5,7 @@
 set(small_sources
     base/error.cpp base/file.cpp base/hash.cpp base/small_floats.cpp base/text.cpp base/threads.cpp
     ops/conv_geometry.cpp ops/dispatch.cpp ops/pool_geometry.cpp ops/window.cpp
-    runtime/codes.cpp runtime/integer_weights.cpp runtime/layer.cpp runtime/lower_context.cpp runtime/requantize.cpp runtime/session.cpp)
+    runtime/codes.cpp runtime/dynamic_input.cpp runtime/integer_weights.cpp runtime/layer.cpp runtime/lowbit_weights.cpp runtime/lower_context.cpp runtime/recurrent_node.cpp runtime/requantize.cpp runtime/session.cpp)
 file(GLOB_RECURSE small_rooms CONFIGURE_DEPENDS
      ${CMAKE_CURRENT_SOURCE_DIR}/core/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/numbers/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/coding/*.cpp
      ${CMAKE_CURRENT_SOURCE_DIR}/kernels/*.cpp ${CMAKE_CURRENT_SOURCE_DIR}/runtime/plan/*.cpp

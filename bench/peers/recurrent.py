@@ -75,4 +75,5 @@ def main():
         subprocess.run([sys.argv[1], "--only", "recurrent"], check=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "lowbit/base/small_floats.h"
+#include "lowbit/kernels/lowbit_decode.h"
 
 namespace lowbit::kernels {
 namespace {
@@ -43,7 +44,10 @@ const float* tap_address(const FloatLayerCall& call, const Pixel& pixel, int64_t
   return call.input + ((pixel.image * s.height + y) * s.width + x) * call.input_stride;
 }
 
-/// The scratch memory: zeros for taps outside, tap addresses, gathered rows.
+/// Room for a decoded segment: its products begin and end inside chunks.
+constexpr int64_t kDecodedElements = (kSegment + 2 * kLowbitChunk) * kFloatColumns;
+
+/// The scratch memory: zeros for taps outside, tap addresses, gathered rows or decoded weights (no layer needs both).
 struct Scratch {
   float* zeros;
   const float** rows;
@@ -83,8 +87,11 @@ bool next_segment(int64_t taps, int64_t in_channels, Segment& s) {
 
 class LayerRun {
  public:
-  LayerRun(const FloatLayerCall& call, const FloatKernels& kernels)
-      : call_(call), shape_(*call.shape), kernels_(kernels), scratch_(*call.shape, call.scratch) {
+  LayerRun(const FloatLayerCall& call, Isa isa)
+      : call_(call), shape_(*call.shape), kernels_(*float_row(isa).kernels), scratch_(*call.shape, call.scratch) {
+    for (int i = 0; i < 16 && call.lowbit && call.lowbit->matrix.table; ++i)
+      levels_[i] = static_cast<float>(call.lowbit->matrix.table[i]);
+    if (call.lowbit) decode_ = lowbit_kernels(isa).decoders[static_cast<size_t>(call.lowbit->matrix.coding)];
     std::memset(scratch_.zeros, 0, static_cast<size_t>(shape_.in_channels) * sizeof(float));
   }
 
@@ -170,10 +177,41 @@ class LayerRun {
     tile.tap_stride = shape_.group_in() * kFloatColumns;
     tile.taps = s.tap_end - s.tap;
     tile.k = s.in_end - s.in;
-    tile.weights = weights + static_cast<size_t>((s.tap * shape_.group_in() + s.in) * kFloatColumns) *
-                                 element_bytes(call_.storage);
+    const int64_t begin = s.tap * shape_.group_in() + s.in;
+    tile.weights = weights + static_cast<size_t>(begin * kFloatColumns) * element_bytes(call_.storage);
+    if (call_.lowbit) tile.weights = decoded(begin, begin + (tile.taps - 1) * shape_.group_in() + tile.k);
     tile.first = s.tap == 0 && s.in == 0;
     tile.last = s.tap_end == taps_of(shape_) && s.in_end == shape_.group_in();
+  }
+
+  /// The products [begin, end) of the current columns as floats.
+  const float* decoded(int64_t begin, int64_t end) const {
+    const LowbitMatrix& w = call_.lowbit->matrix;
+    const int64_t block = column_ / kLowbitRows, first_chunk = begin / kLowbitChunk,
+                  last_chunk = (end + kLowbitChunk - 1) / kLowbitChunk, bytes = 64 * lowbit_bits(w.coding);
+    const int64_t group_chunks = w.groups() == 1 ? w.chunks() : w.group / kLowbitChunk;
+    float* out = scratch_.gathered;
+    for (int64_t chunk = first_chunk; chunk < last_chunk;) {
+      const int64_t group = chunk / group_chunks, end_chunk = std::min(last_chunk, (group + 1) * group_chunks);
+      const int64_t parameters = (block * w.groups() + group) * kLowbitRows;
+      LowbitDecode piece = {};
+      piece.codes = w.codes + (block * w.chunks() + chunk) * bytes;
+      piece.chunks = end_chunk - chunk;
+      piece.scales = w.scales + parameters;
+      piece.zeros = w.zeros ? w.zeros + parameters : nullptr;
+      piece.zero = w.zero;
+      piece.step = w.step;
+      piece.levels = levels();
+      piece.out = out + (chunk - first_chunk) * kLowbitChunk * kLowbitRows;
+      decode_(piece);
+      chunk = end_chunk;
+    }
+    return out + (begin - first_chunk * kLowbitChunk) * kLowbitRows;
+  }
+
+  const float* levels() const {
+    if (call_.lowbit->real_levels) return call_.lowbit->real_levels;
+    return call_.lowbit->matrix.table ? levels_ : nullptr;
   }
 
   void read_rows(int64_t group, int64_t pixel, int m, const Segment& s) {
@@ -222,10 +260,14 @@ class LayerRun {
   const QLayerShape& shape_;
   const FloatKernels& kernels_;
   Scratch scratch_;
+  LowbitDecodeFn decode_ = nullptr;
+  float levels_[16];
   int64_t column_ = 0;
 };
 
 }  // namespace
+
+bool float_layer_decodes(const QLayerShape& shape) { return shape.groups == 1 && !gathers(shape); }
 
 size_t float_layer_packed_bytes(const QLayerShape& shape, FloatStorage storage) {
   if (is_depthwise(shape)) return static_cast<size_t>(taps_of(shape) * shape.out_channels) * sizeof(float);
@@ -253,13 +295,15 @@ void float_layer_pack(const QLayerShape& shape, const FloatWeights& weights, Flo
 }
 
 size_t float_layer_scratch_bytes(const QLayerShape& shape) {
-  const int64_t gathered = gathers(shape) ? taps_of(shape) * shape.group_in() * kFloatMostRows : 0;
+  const int64_t gathered = gathers(shape)               ? taps_of(shape) * shape.group_in() * kFloatMostRows
+                           : float_layer_decodes(shape) ? kDecodedElements
+                                                        : 0;
   return static_cast<size_t>(aligned(shape.in_channels) + aligned(gathered)) * sizeof(float) +
          static_cast<size_t>(aligned(taps_of(shape) * kFloatMostRows)) * sizeof(float*);
 }
 
 void run_float_layer(const FloatLayerCall& call, Isa isa) noexcept {
-  LayerRun run(call, *float_row(isa).kernels);
+  LayerRun run(call, isa);
   if (is_depthwise(*call.shape)) {
     run.depthwise();
   } else {

@@ -12,6 +12,7 @@
 
 #include "lowbit/kernels/float_math.h"
 #include "lowbit/kernels/float_tile.h"
+#include "lowbit/kernels/lowbit_product.h"
 #include "lowbit/kernels/qlayer.h"
 
 namespace lowbit::kernels {
@@ -27,11 +28,22 @@ struct FloatWeights {
 };
 void float_layer_pack(const QLayerShape& shape, const FloatWeights& weights, FloatStorage storage, void* packed);
 
+/// Weights that stay packed in few bits: rows are the output channels, k runs [tap][in]. They are decoded panel by
+/// panel into the scratch memory, scale * level rounded to float32 (lowbit_decode.h). One group, and as many input
+/// channels as float_layer_decodes() asks for.
+struct FloatLowbitWeights {
+  LowbitMatrix matrix;                 ///< with scales
+  const float* real_levels = nullptr;  ///< [16], in place of integer levels
+};
+/// Whether a layer of this shape can take such weights.
+bool float_layer_decodes(const QLayerShape& shape);
+
 struct FloatLayerCall {
   const QLayerShape* shape;
   FloatStorage storage = FloatStorage::f32;
   const void* packed;
-  const float* bias = nullptr;  ///< [out_channels], or null
+  const FloatLowbitWeights* lowbit = nullptr;  ///< in place of `packed`, with `storage` f32
+  const float* bias = nullptr;                 ///< [out_channels], or null
   float low = -__builtin_inff(), high = __builtin_inff();
   const float* input;
   int64_t input_stride;  ///< elements between pixels

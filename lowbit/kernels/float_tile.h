@@ -55,18 +55,19 @@ struct FloatKernels {
   FloatTileFn tiles[kFloatStorages];
   FloatDepthwiseFn depthwise;
 };
+// The second of each has float32 storage alone, for the small runtime, whose plans know no other.
 
 namespace ref {
-extern const FloatKernels float_kernels;
+extern const FloatKernels float_kernels, float_kernels_f32;
 }
 namespace avx2 {
-extern const FloatKernels float_kernels;
+extern const FloatKernels float_kernels, float_kernels_f32;
 }
 namespace avx512 {
-extern const FloatKernels float_kernels;
+extern const FloatKernels float_kernels, float_kernels_f32;
 }
 namespace neon {
-extern const FloatKernels float_kernels;
+extern const FloatKernels float_kernels, float_kernels_f32;
 }
 
 }  // namespace lowbit::kernels

@@ -83,7 +83,9 @@ class Product {
       return;
     }
     int32_t* sums = sums_ + first;
-    for (int r = 0; r < kLowbitRows; ++r) sums[r] += integer_bias_[r];
+    // Modulo 2^32: weights from a file that was tampered with may overflow.
+    for (int r = 0; r < kLowbitRows; ++r)
+      sums[r] = static_cast<int32_t>(static_cast<uint32_t>(sums[r]) + static_cast<uint32_t>(integer_bias_[r]));
     if (result_.sums) return store(sums, result_.sums + at);
     uint8_t codes[kLowbitRows];
     finish_codes(sums, codes);
@@ -108,7 +110,7 @@ class Product {
     const auto high = static_cast<float>(result_.high - result_.zero_point);
     for (int r = 0; r < kLowbitRows; ++r) {
       const float value = static_cast<float>(sums[r]) * factors_[r];
-      const float above = value < low ? low : value, limited = above > high ? high : above;
+      const float above = value > low ? value : low, limited = above > high ? high : above;
       codes[r] = static_cast<uint8_t>(static_cast<int32_t>((limited + kRound) - kRound) + result_.zero_point);
     }
   }
@@ -138,6 +140,31 @@ class Product {
 
 }  // namespace
 
+namespace {
+
+/// The sum of n codes, eight at a time as unsigned bytes (the code plus 128) in four 16-bit lanes of a word.
+int32_t sum_codes(const int8_t* codes, int64_t n) {
+  constexpr uint64_t kEven = 0x00FF00FF00FF00FFu;
+  constexpr int64_t kMostWords = 128;  // 128 * 2 * 255 fit 16 bits
+  int64_t sum = 0, i = 0;
+  while (i + 8 <= n) {
+    uint64_t lanes = 0;
+    const int64_t first = i;
+    for (int64_t words = 0; words < kMostWords && i + 8 <= n; ++words, i += 8) {
+      uint64_t word;
+      std::memcpy(&word, codes + i, sizeof word);
+      word ^= 0x8080808080808080u;
+      lanes += (word & kEven) + (word >> 8 & kEven);
+    }
+    for (int lane = 0; lane < 4; ++lane) sum += static_cast<int64_t>(lanes >> 16 * lane & 0xFFFF);
+    sum -= 128 * (i - first);
+  }
+  for (; i < n; ++i) sum += codes[i];
+  return static_cast<int32_t>(sum);
+}
+
+}  // namespace
+
 void lowbit_product(const LowbitMatrix& w, const LowbitActivations& x, int64_t first_block, int64_t last_block,
                     const LowbitResult& result, Isa isa) noexcept {
   Product(w, x, result, isa).run(first_block, last_block);
@@ -155,11 +182,8 @@ void lowbit_quantize_rows(const LowbitMatrix& w, const float* x, int64_t x_strid
 void lowbit_sum_rows(const LowbitMatrix& w, const int8_t* codes, int64_t stride, int64_t m, int32_t* sums) noexcept {
   const int64_t group = w.groups() == 1 ? w.padded_k() : w.group;
   for (int64_t i = 0; i < m; ++i)
-    for (int64_t g = 0; g < w.groups(); ++g) {
-      int32_t sum = 0;
-      for (int64_t k = g * group; k < std::min(w.k, (g + 1) * group); ++k) sum += codes[i * stride + k];
-      sums[i * w.groups() + g] = sum;
-    }
+    for (int64_t g = 0; g < w.groups(); ++g)
+      sums[i * w.groups() + g] = sum_codes(codes + i * stride + g * group, std::min(w.k, (g + 1) * group) - g * group);
 }
 
 }  // namespace lowbit::kernels

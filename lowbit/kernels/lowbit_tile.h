@@ -75,26 +75,34 @@ using LowbitTileFn = void (*)(const LowbitTile& tile, int m) noexcept;
 using LowbitQuantizeRowFn = float (*)(const float* x, int64_t k, int64_t padded_k, int64_t group, float fixed_scale,
                                       int8_t* codes, int32_t* sums) noexcept;
 
-/// The functions of an instruction set: a tile per coding, in the order of LowbitCoding.
+struct LowbitDecode;
+/// Packed weights to float32: lowbit_decode.h.
+using LowbitDecodeFn = void (*)(const LowbitDecode& piece) noexcept;
+
+/// The functions of an instruction set: a tile and a decoder per coding, in the order of LowbitCoding.
 struct LowbitKernels {
   LowbitTileFn tiles[kLowbitCodings];
   LowbitQuantizeRowFn quantize_row;
+  const LowbitDecodeFn* decoders;
 };
 
 namespace ref {
 extern const LowbitKernels lowbit_kernels;
-}
+extern const LowbitDecodeFn lowbit_decoders[kLowbitCodings];
+}  // namespace ref
 namespace avx2 {
 extern const LowbitKernels lowbit_kernels;
 float lowbit_quantize_row(const float* x, int64_t k, int64_t padded_k, int64_t group, float fixed_scale, int8_t* codes,
                           int32_t* sums) noexcept;  // also for the later instruction sets of its family
+extern const LowbitDecodeFn lowbit_decoders[kLowbitCodings];
 }  // namespace avx2
 namespace avx512vnni {
 extern const LowbitKernels lowbit_kernels;
 }
 namespace neon {
 extern const LowbitKernels lowbit_kernels;
-}
+extern const LowbitDecodeFn lowbit_decoders[kLowbitCodings];
+}  // namespace neon
 namespace neondot {
 extern const LowbitKernels lowbit_kernels;
 }

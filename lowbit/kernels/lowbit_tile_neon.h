@@ -165,6 +165,7 @@ constexpr LowbitKernels kLowbitKernels = {
     {any_rows<LowbitCoding::u1>, any_rows<LowbitCoding::u2>, any_rows<LowbitCoding::u3>, any_rows<LowbitCoding::u4>,
      any_rows<LowbitCoding::u7>, any_rows<LowbitCoding::u8>, any_rows<LowbitCoding::table>},
     quantize_row,
+    neon::lowbit_decoders,
 };
 
 }  // namespace

@@ -32,10 +32,10 @@ double measure_peak(Isa isa) {
     using Clock = std::chrono::steady_clock;
     double best = 0;
     constexpr int64_t kRounds = 100000;  // about 1 ms
-    volatile int32_t sink = 0;           // the results are used
+    volatile uint32_t sink = 0;          // the results are used
     for (int i = 0; i < 20; ++i) {
       const auto start = Clock::now();
-      sink = sink + row.run(kRounds);
+      sink = sink + static_cast<uint32_t>(row.run(kRounds));
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
       best = std::max(best, static_cast<double>(kRounds * row.ops_per_round) / seconds);
     }

@@ -41,7 +41,9 @@ const Row& best_row(std::span<const Row> rows, Isa isa) {
 std::span<const QEltwiseKernels> qeltwise_table() {
   static const QEltwiseKernels rows[] = {
 #if defined(__x86_64__)
+#if !defined(LOWBIT_SMALL_RUNTIME)
     avx512::qeltwise_kernels,
+#endif
     avx2::qeltwise_kernels,
 #elif defined(__aarch64__)
     neon::qeltwise_kernels,
@@ -55,7 +57,9 @@ const QEltwiseKernels& qeltwise(Isa isa) { return best_row(qeltwise_table(), isa
 std::span<const QPoolKernels> qpool_table() {
   static const QPoolKernels rows[] = {
 #if defined(__x86_64__)
+#if !defined(LOWBIT_SMALL_RUNTIME)
     avx512::qpool_kernels,
+#endif
     avx2::qpool_kernels,
 #elif defined(__aarch64__)
     neon::qpool_kernels,

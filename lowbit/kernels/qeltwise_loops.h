@@ -94,57 +94,57 @@ void add(int64_t rows, int64_t n, QOperand a, QOperand b, QResult y, QAddFactors
   }
 }
 
-/// Codes of 16 bits among the operands: their product needs more than 32 bits.
-inline void mul_wide(int64_t rows, int64_t n, QOperand a, QOperand b, QResult y, QMulFactors factors) noexcept {
-  const double m = static_cast<double>(factors.m);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t product = static_cast<int64_t>(load_code(a.data, r * a.stride + i, a.type) - factors.zero_a) *
-                              (load_code(b.data, r * b.stride + i, b.type) - factors.zero_b);
-      store_code(y.data, r * y.stride + i, y.type,
-                 to_code(static_cast<double>(product) * m, factors.zero_out, y.low, y.high));
-    }
+// Elements between two loops that know their types: one pair of loops for each type, not for each combination.
+constexpr int64_t kCodeBlock = 256;
+
+/// to[i] = x - zero for n <= kCodeBlock elements of a row.
+[[gnu::noinline, maybe_unused]] void read_block(QOperand x, int64_t at, int64_t n, int32_t zero, int32_t* to) {
+  with_type(x.type, [&](auto* type) {
+    const auto* from = row_of(x.data, 1, at, type);
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<int32_t>(from[i]) - zero;
+  });
+}
+
+/// Codes of n <= kCodeBlock exact values: min(max(rne(v), low), high) + zero, limits and zero of the result.
+[[gnu::noinline, maybe_unused]] void write_block(const double* values, int64_t n, const QResult& y, int64_t at,
+                                                 int32_t zero) {
+  const double low = y.low - zero, high = y.high - zero;
+  int32_t codes[kCodeBlock];
+  for (int64_t i = 0; i < n; ++i) codes[i] = static_cast<int32_t>(round_clamped(values[i], low, high)) + zero;
+  with_type(y.type, [&](auto* type) {
+    auto* to = row_of(y.data, 1, at, type);
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<__typeof__(*to)>(codes[i]);
+  });
 }
 
 inline void mul(int64_t rows, int64_t n, QOperand a, QOperand b, QResult y, QMulFactors factors) noexcept {
-  if (code_bytes(a.type) != 1 || code_bytes(b.type) != 1) return mul_wide(rows, n, a, b, y, factors);
   join_rows(rows, n, a.stride, b.stride, y.stride);
   const double m = static_cast<double>(factors.m);
-  const double low = y.low - factors.zero_out, high = y.high - factors.zero_out;
-  with_byte_type(a.type, [&](auto* a_type) {
-    with_byte_type(b.type, [&](auto* b_type) {
-      with_type(y.type, [&](auto* y_type) {
-        for (int64_t r = 0; r < rows; ++r) {
-          const auto* p = row_of(a.data, r, a.stride, a_type);
-          const auto* q = row_of(b.data, r, b.stride, b_type);
-          auto* to = row_of(y.data, r, y.stride, y_type);
-          for (int64_t i = 0; i < n; ++i) {
-            const int32_t product = (p[i] - factors.zero_a) * (q[i] - factors.zero_b);
-            const double code = round_clamped(static_cast<double>(product) * m, low, high);
-            to[i] = static_cast<__typeof__(*to)>(static_cast<int32_t>(code) + factors.zero_out);
-          }
-        }
-      });
-    });
-  });
+  int32_t p[kCodeBlock], q[kCodeBlock];
+  double values[kCodeBlock];
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < n; i += kCodeBlock) {
+      const int64_t count = smaller(kCodeBlock, n - i);
+      read_block(a, r * a.stride + i, count, factors.zero_a, p);
+      read_block(b, r * b.stride + i, count, factors.zero_b, q);
+      // Products of 17 bits each are exact.
+      for (int64_t j = 0; j < count; ++j) values[j] = static_cast<double>(p[j]) * static_cast<double>(q[j]) * m;
+      write_block(values, count, y, r * y.stride + i, factors.zero_out);
+    }
 }
 
 inline void requantize(int64_t rows, int64_t n, QOperand x, QResult y, QRequantizeFactors factors) noexcept {
   join_rows(rows, n, x.stride, y.stride);
   const double m = static_cast<double>(factors.m);
-  const double low = y.low - factors.zero_out, high = y.high - factors.zero_out;
-  with_type(x.type, [&](auto* x_type) {
-    with_type(y.type, [&](auto* y_type) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const auto* p = row_of(x.data, r, x.stride, x_type);
-        auto* to = row_of(y.data, r, y.stride, y_type);
-        for (int64_t i = 0; i < n; ++i) {
-          const double code = round_clamped(static_cast<double>(p[i] - factors.zero_in) * m, low, high);
-          to[i] = static_cast<__typeof__(*to)>(static_cast<int32_t>(code) + factors.zero_out);
-        }
-      }
-    });
-  });
+  int32_t p[kCodeBlock];
+  double values[kCodeBlock];
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = 0; i < n; i += kCodeBlock) {
+      const int64_t count = smaller(kCodeBlock, n - i);
+      read_block(x, r * x.stride + i, count, factors.zero_in, p);
+      for (int64_t j = 0; j < count; ++j) values[j] = static_cast<double>(p[j]) * m;
+      write_block(values, count, y, r * y.stride + i, factors.zero_out);
+    }
 }
 
 inline void table(int64_t rows, int64_t n, const uint8_t* x, int64_t x_stride, uint8_t* y, int64_t y_stride,

@@ -32,8 +32,10 @@ std::span<const QLayerKernel> qlayer_table() {
 #if defined(__x86_64__)
     avx512vnni::qlayer_kernels[0],
     avx512vnni::qlayer_kernels[1],
+#if !defined(LOWBIT_SMALL_RUNTIME)  // machines with AVX-512 but no VNNI run AVX2's there: docs/runtime.md
     avx512::qlayer_kernels[0],
     avx512::qlayer_kernels[1],
+#endif
     avx2::qlayer_kernels[0],
     avx2::qlayer_kernels[1],
 #elif defined(__aarch64__)

@@ -21,18 +21,29 @@ int64_t chunk_steps(const RecurrentLayer& layer, int64_t steps, int64_t batch) {
 
 /// The parts of the scratch memory. With a null base, only `bytes` is meaningful.
 struct Scratch {
-  float *from_input, *from_state, *h, *c, *kept, *x_scales, *h_scales;
+  float *from_input, *from_state, *h, *c, *kept, *x_scales, *h_scales, *x_rows;
+  std::byte* products;  ///< scratch of float products, `product_bytes` for each thread
+  size_t product_bytes = 0;
   int8_t *x_codes, *h_codes;
   int32_t *x_sums, *h_sums, *x_zeros;
   size_t bytes = 0;
 
-  Scratch(const RecurrentLayer& layer, int64_t steps, int64_t batch, void* base) {
+  Scratch(const RecurrentLayer& layer, int64_t steps, int64_t batch, int threads, void* base) {
     const int64_t rows = layer.gates() * layer.padded_hidden(), at_once = chunk_steps(layer, steps, batch) * batch;
     take(base, from_input, at_once * (rows + kStridePad));
     take(base, from_state, batch * (rows + kStridePad));
     take(base, h, batch * layer.hidden);
     take(base, c, batch * layer.hidden);
     take(base, kept, batch * layer.hidden);
+    if (layer.floats) {
+      product_bytes = (std::max(float_layer_scratch_bytes(layer.float_input.shape),
+                                float_layer_scratch_bytes(layer.float_recurrent.shape)) +
+                       63) /
+                      64 * 64;
+      take(base, products, static_cast<int64_t>(product_bytes) * std::max(1, threads));
+      take(base, x_rows, at_once * layer.float_input.shape.in_channels);
+      return;
+    }
     take(base, x_scales, at_once);
     take(base, h_scales, batch);
     take(base, x_codes, at_once * layer.input.padded_k());
@@ -58,7 +69,7 @@ class Run {
         pool_(pool),
         isa_(isa),
         math_(*float_row(isa).math),
-        scratch_(layer, call.steps, call.batch, call.scratch),
+        scratch_(layer, call.steps, call.batch, pool.threads, call.scratch),
         rows_(layer.gates() * layer.padded_hidden()),
         stride_(rows_ + kStridePad),
         unit_blocks_(layer.padded_hidden() / kLowbitRows) {}
@@ -93,11 +104,11 @@ class Run {
     }
   }
 
-  /// task(first unit block, last unit block) over all units, on the threads if a step is large enough.
+  /// task(first unit block, last unit block, part) over all units, on the threads if a step is large enough.
   template <typename Task>
   void over_units(int64_t macs, Task task) {
     const int64_t parts = pool_.run && macs >= kParallelMacs ? std::min<int64_t>(pool_.threads, unit_blocks_) : 1;
-    if (parts <= 1) return task(0, unit_blocks_);
+    if (parts <= 1) return task(0, unit_blocks_, 0);
     struct Shared {
       Task* task;
       int64_t blocks, parts;
@@ -107,7 +118,7 @@ class Run {
         [](void* argument, size_t i) {
           const auto* all = static_cast<Shared*>(argument);
           const auto part = static_cast<int64_t>(i);
-          (*all->task)(all->blocks * part / all->parts, all->blocks * (part + 1) / all->parts);
+          (*all->task)(all->blocks * part / all->parts, all->blocks * (part + 1) / all->parts, part);
         },
         &shared, static_cast<size_t>(parts));
   }
@@ -131,8 +142,45 @@ class Run {
     scratch_.x_zeros[at] = call_.x_zero;
   }
 
+  /// to[m][stride_] = x[m][k] w^T + bias for row blocks [first, last).
+  void multiply_floats(const RecurrentFloatMatrix& w, const float* x, int64_t m, const float* bias, float* to,
+                       int64_t first, int64_t last, int64_t part) const {
+    const QLayerShape shape = qgemm_shape(m, w.shape.out_channels, w.shape.in_channels);
+    FloatLayerCall call = {};
+    call.shape = &shape;
+    call.packed = w.packed;
+    call.lowbit = w.packed ? nullptr : &w.lowbit;
+    call.bias = bias;
+    call.input = x;
+    call.input_stride = w.shape.in_channels;
+    call.output = to;
+    call.output_stride = stride_;
+    call.pixel_end = m;
+    call.channel_begin = first * kLowbitRows;
+    call.channel_end = last * kLowbitRows;
+    call.scratch = scratch_.products + part * static_cast<int64_t>(scratch_.product_bytes);
+    run_float_layer(call, isa_);
+  }
+
+  void multiply_float_inputs(int64_t begin, int64_t count) {
+    const int64_t inputs = layer_.float_input.shape.in_channels;
+    for (int64_t at = 0; at < count; ++at) {
+      const int64_t step = begin + at / call_.batch, row = at % call_.batch;
+      float* to = scratch_.x_rows + at * inputs;
+      if (step < length(row))
+        std::copy_n(call_.x + time(step, row) * call_.x_step + row * call_.x_row, inputs, to);
+      else
+        std::fill_n(to, inputs, 0.0f);
+    }
+    over_units(count * rows_ * inputs, [&](int64_t first, int64_t last, int64_t part) {
+      multiply_floats(layer_.float_input, scratch_.x_rows, count, layer_.input_bias, scratch_.from_input,
+                      first * layer_.gates(), last * layer_.gates(), part);
+    });
+  }
+
   void multiply_inputs(int64_t begin, int64_t end) {
     const int64_t count = (end - begin) * call_.batch;
+    if (layer_.floats) return multiply_float_inputs(begin, count);
     for (int64_t at = 0; at < count; ++at) read_input(begin + at / call_.batch, at % call_.batch, at);
     const LowbitMatrix& w = layer_.input;
     const LowbitActivations x{count,           scratch_.x_codes,  w.padded_k(),
@@ -141,13 +189,17 @@ class Run {
     result.values = scratch_.from_input;
     result.stride = stride_;
     result.bias = layer_.input_bias;
-    over_units(count * rows_ * w.k, [&](int64_t first, int64_t last) {
+    over_units(count * rows_ * w.k, [&](int64_t first, int64_t last, int64_t) {
       lowbit_product(w, x, first * layer_.gates(), last * layer_.gates(), result, isa_);
     });
   }
 
   /// from_state = R codes(state) for gates [first_gate, last_gate) of the units of some blocks.
-  void multiply_state(int64_t first_gate, int64_t last_gate, int64_t first, int64_t last) {
+  void multiply_state(int64_t first_gate, int64_t last_gate, int64_t first, int64_t last, int64_t part) {
+    for (int64_t gate = first_gate; gate < last_gate && layer_.floats; ++gate)
+      multiply_floats(layer_.float_recurrent, state_, call_.batch, layer_.recurrent_bias, scratch_.from_state,
+                      gate * unit_blocks_ + first, gate * unit_blocks_ + last, part);
+    if (layer_.floats) return;
     const LowbitMatrix& r = layer_.recurrent;
     const LowbitActivations x{call_.batch, scratch_.h_codes, r.padded_k(), scratch_.h_sums, scratch_.h_scales, nullptr};
     LowbitResult result;
@@ -158,7 +210,10 @@ class Run {
       lowbit_product(r, x, gate * unit_blocks_ + first, gate * unit_blocks_ + last, result, isa_);
   }
 
-  void quantize_state(const float* state) {
+  /// Makes `state` the operand of the recurrent product.
+  void read_state(const float* state) {
+    state_ = state;
+    if (layer_.floats) return;
     lowbit_quantize_rows(layer_.recurrent, state, layer_.hidden, 0, call_.batch, layer_.state_scale,
                          {scratch_.h_codes, scratch_.h_sums, scratch_.h_scales}, isa_);
   }
@@ -166,29 +221,32 @@ class Run {
   void run_step(int64_t step, int64_t in_chunk) {
     const int64_t macs = call_.batch * rows_ * layer_.hidden;
     const float* from_input = scratch_.from_input + in_chunk * call_.batch * stride_;
-    quantize_state(scratch_.h);
+    read_state(scratch_.h);
     if (layer_.kind == RecurrentLayer::Kind::lstm) {
-      over_units(macs, [&](int64_t first, int64_t last) {
-        multiply_state(0, 4, first, last);
+      over_units(macs, [&](int64_t first, int64_t last, int64_t part) {
+        multiply_state(0, 4, first, last, part);
         each_row(step, first, last, [&](int64_t row, int64_t u, int64_t n) { lstm_cells(from_input, row, u, n); });
       });
+    } else if (layer_.kind == RecurrentLayer::Kind::rnn) {
+      over_units(macs, [&](int64_t first, int64_t last, int64_t part) { multiply_state(0, 1, first, last, part); });
+      each_row(step, 0, unit_blocks_, [&](int64_t row, int64_t u, int64_t n) { rnn_cells(from_input, row, u, n); });
     } else if (layer_.linear_before_reset) {
-      over_units(macs, [&](int64_t first, int64_t last) {
-        multiply_state(0, 3, first, last);
+      over_units(macs, [&](int64_t first, int64_t last, int64_t part) {
+        multiply_state(0, 3, first, last, part);
         each_row(step, first, last,
                  [&](int64_t row, int64_t u, int64_t n) { math_.gru(gru_cells(from_input, row, u, n, h(row) + u)); });
       });
     } else {
-      over_units(macs * 2 / 3, [&](int64_t first, int64_t last) {
-        multiply_state(0, 2, first, last);
+      over_units(macs * 2 / 3, [&](int64_t first, int64_t last, int64_t part) {
+        multiply_state(0, 2, first, last, part);
         // Rows that have ended too: their states are quantized with the others.
         const int64_t u = first * kLowbitRows, n = std::min(layer_.hidden, last * kLowbitRows) - u;
         for (int64_t row = 0; row < call_.batch; ++row)
           math_.gru_reset(gru_cells(from_input, row, u, n, scratch_.kept + row * layer_.hidden + u));
       });
-      quantize_state(scratch_.kept);
-      over_units(macs / 3, [&](int64_t first, int64_t last) {
-        multiply_state(2, 3, first, last);
+      read_state(scratch_.kept);
+      over_units(macs / 3, [&](int64_t first, int64_t last, int64_t part) {
+        multiply_state(2, 3, first, last, part);
         each_row(step, first, last,
                  [&](int64_t row, int64_t u, int64_t n) { math_.gru(gru_cells(from_input, row, u, n, h(row) + u)); });
       });
@@ -223,6 +281,13 @@ class Run {
     math_.lstm(cells);
   }
 
+  void rnn_cells(const float* from_input, int64_t row, int64_t u, int64_t n) {
+    const float *x = from_input + row * stride_ + u, *from_state = scratch_.from_state + row * stride_ + u;
+    float* z = h(row) + u;
+    for (int64_t i = 0; i < n; ++i) z[i] = std::min(std::max(x[i] + from_state[i], -layer_.clip), layer_.clip);
+    math_.tanh(n, z, z);
+  }
+
   GruCells gru_cells(const float* from_input, int64_t row, int64_t u, int64_t n, float* out) const {
     GruCells cells = {};
     cells.n = n;
@@ -244,13 +309,14 @@ class Run {
   Isa isa_;
   const FloatMathKernels& math_;
   Scratch scratch_;
+  const float* state_ = nullptr;
   int64_t rows_, stride_, unit_blocks_;
 };
 
 }  // namespace
 
-size_t recurrent_scratch_bytes(const RecurrentLayer& layer, int64_t steps, int64_t batch) {
-  return Scratch(layer, steps, batch, nullptr).bytes;
+size_t recurrent_scratch_bytes(const RecurrentLayer& layer, int64_t steps, int64_t batch, int threads) {
+  return Scratch(layer, steps, batch, threads, nullptr).bytes;
 }
 
 void run_recurrent(const RecurrentLayer& layer, const RecurrentCall& call, const TaskPool& pool, Isa isa) noexcept {

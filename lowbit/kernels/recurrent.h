@@ -1,16 +1,17 @@
-// recurrent.h: LSTM and GRU over whole sequences with low-bit or 8-bit weights and int8 activations. The input products
-// of many steps are one matrix product; the recurrent product of a step is a matrix-vector product whose packed weights
-// stay in the cache, fewer bits making more of it fit. Gates and states are float32. docs/integer-semantics.md,
-// "Recurrent layers", is the definition; results are the same bits on every instruction set and for every number of
-// threads.
+// recurrent.h: LSTM, GRU and RNN over whole sequences with low-bit or 8-bit weights and int8 activations, or with
+// float32 activations and weights that are float32 or decoded from few bits. The input products of many steps are one
+// matrix product; the recurrent product of a step is a matrix-vector product whose packed weights stay in the cache,
+// fewer bits making more of it fit. Gates and states are float32. docs/integer-semantics.md, "Recurrent layers", is the
+// definition; results are the same bits on every instruction set and for every number of threads.
 //
 // Rows of the packed matrices: gate g, unit u is row g * padded_hidden + u, padded_hidden = hidden rounded up to 16;
-// gates in the order of ONNX (LSTM i, o, f, c; GRU z, r, h). The rows between are padding.
+// gates in the order of ONNX (LSTM i, o, f, c; GRU z, r, h; RNN one). The rows between are padding.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "lowbit/kernels/float_layer.h"
 #include "lowbit/kernels/float_math.h"
 #include "lowbit/kernels/lowbit_product.h"
 
@@ -24,9 +25,16 @@ struct TaskPool {
   int threads = 1;
 };
 
+/// A matrix that float32 activations are multiplied with, of the rows and k of a LowbitMatrix.
+struct RecurrentFloatMatrix {
+  QLayerShape shape;             ///< qgemm_shape(1, rows, k)
+  const void* packed = nullptr;  ///< float_layer_pack, or
+  FloatLowbitWeights lowbit;     ///< if `packed` is null
+};
+
 /// One direction of a layer.
 struct RecurrentLayer {
-  enum class Kind : uint8_t { lstm, gru };
+  enum class Kind : uint8_t { lstm, gru, rnn };  ///< rnn: h = tanh(x + h), float activations only
   Kind kind = Kind::lstm;
   int64_t hidden = 0;
   bool reverse = false;
@@ -38,9 +46,11 @@ struct RecurrentLayer {
   const float* input_bias = nullptr;      ///< [gates * padded_hidden]: Wb + Rb; GRU with linear_before_reset: gate h Wb
   const float* recurrent_bias = nullptr;  ///< the same, or null: gate h Rb, else 0 (GRU with linear_before_reset)
   const float* peephole = nullptr;        ///< [3][hidden], i, o, f; or null
+  bool floats = false;                    ///< the two float matrices count instead of `input` and `recurrent`
+  RecurrentFloatMatrix float_input, float_recurrent;
   float state_scale = 0;  ///< scale of the codes of h; 0: dynamic, each step and sequence by its largest |h|
 
-  [[gnu::always_inline]] int64_t gates() const { return kind == Kind::lstm ? 4 : 3; }
+  [[gnu::always_inline]] int64_t gates() const { return kind == Kind::lstm ? 4 : kind == Kind::gru ? 3 : 1; }
   [[gnu::always_inline]] int64_t padded_hidden() const {
     return (hidden + kLowbitRows - 1) / kLowbitRows * kLowbitRows;
   }
@@ -65,7 +75,8 @@ struct RecurrentCall {
   void* scratch = nullptr;  ///< recurrent_scratch_bytes, 64-byte aligned
 };
 
-size_t recurrent_scratch_bytes(const RecurrentLayer& layer, int64_t steps, int64_t batch);
+/// `threads`: of the pool that the layer runs on.
+size_t recurrent_scratch_bytes(const RecurrentLayer& layer, int64_t steps, int64_t batch, int threads = 1);
 void run_recurrent(const RecurrentLayer& layer, const RecurrentCall& call, const TaskPool& pool, Isa isa) noexcept;
 
 }  // namespace lowbit::kernels

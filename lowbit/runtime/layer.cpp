@@ -14,21 +14,6 @@
 namespace lowbit {
 namespace {
 
-/// Element offsets of a tensor in the order of the permuted axes.
-std::vector<int64_t> permuted_offsets(const Dims& dims, const std::vector<int64_t>& perm) {
-  const Dims strides = row_major_strides(dims);
-  std::vector<int64_t> offsets{0};
-  for (int64_t axis : perm) {
-    std::vector<int64_t> next;
-    next.reserve(offsets.size() * static_cast<size_t>(dims[static_cast<size_t>(axis)]));
-    for (int64_t offset : offsets)
-      for (int64_t i = 0; i < dims[static_cast<size_t>(axis)]; ++i)
-        next.push_back(offset + i * strides[static_cast<size_t>(axis)]);
-    offsets = std::move(next);
-  }
-  return offsets;
-}
-
 /// Integers of the weights in matrix order; the scale of each channel. False if a scale varies inside a channel.
 bool pack_weights(const IntegerWeights& weights, const Granularity& granularity, const Dims& dims,
                   const WeightOrder& order, IntegerLayer& layer, std::vector<float>& scales) {
@@ -94,6 +79,20 @@ void finish(const IntegerLayer& layer, const Acc* acc, int64_t stride, int64_t f
 }
 
 }  // namespace
+
+std::vector<int64_t> permuted_offsets(const Dims& dims, const std::vector<int64_t>& perm) {
+  const Dims strides = row_major_strides(dims);
+  std::vector<int64_t> offsets{0};
+  for (int64_t axis : perm) {
+    std::vector<int64_t> next;
+    next.reserve(offsets.size() * static_cast<size_t>(dims[static_cast<size_t>(axis)]));
+    for (int64_t offset : offsets)
+      for (int64_t i = 0; i < dims[static_cast<size_t>(axis)]; ++i)
+        next.push_back(offset + i * strides[static_cast<size_t>(axis)]);
+    offsets = std::move(next);
+  }
+  return offsets;
+}
 
 void prove_accumulator(IntegerLayer& layer) {
   layer.accumulator_bound = 0;

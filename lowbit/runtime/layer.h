@@ -37,6 +37,9 @@ struct WeightOrder {
   int64_t channel_axes = 1;   ///< how many leading axes of `perm` make the channels
 };
 
+/// Element offsets of a tensor in the order of the permuted axes.
+std::vector<int64_t> permuted_offsets(const Dims& dims, const std::vector<int64_t>& perm);
+
 /// The weights of a node's input 1 and what follows from them; the rest is left to the caller. Nothing with `why` if
 /// they are no integers times a scale for each channel.
 std::optional<IntegerLayer> make_weight_layer(const LowerContext& context, const Node& node, const WeightOrder& order,

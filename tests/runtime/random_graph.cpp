@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "lowbit/base/threads.h"
+#include "lowbit/numbers/linear.h"
 #include "lowbit/ops/evaluate.h"
 #include "tests/support/graph_builder.h"
 
@@ -52,6 +53,16 @@ class Maker {
         linear_quantization(f, linear_params(f, low * factor, high * factor), "random");
   }
 
+  /// The layers that read the value quantize it when it comes.
+  void annotate_dynamic(ValueId id) {
+    Quantization q;
+    q.format = parse_number_format(chance(0.5) ? "uint8" : "int8");
+    q.format.asymmetric = q.format.system->codes(q.format).min == 0;
+    q.dynamic = true;
+    if (chance(0.5)) q.granularity = {Granularity::Kind::channel, 0, 1, 0};
+    builder_.graph.value(id).quantization = q;
+  }
+
   void add_input() {
     const int64_t inputs = chance(0.2) ? 2 : 1;
     for (int64_t i = 0; i < inputs; ++i) {
@@ -77,6 +88,8 @@ class Maker {
     const bool source_coded = source != kNone && builder_.graph.value(source).quantization;
     if (annotated_ && shares && source_coded && chance(0.9))
       made.quantization = builder_.graph.value(source).quantization;
+    else if (annotated_ && chance(0.04))
+      annotate_dynamic(id);
     else if (annotated_ && chance(0.92))
       annotate(id, value);
     values_.push_back({id, value, made.quantization.has_value()});
@@ -124,14 +137,24 @@ class Maker {
   ValueId weights(const Dims& dims, int64_t axis) {
     const ValueId id = builder_.constant(name("w"), random_tensor(dims, static_cast<uint64_t>(pick(0, 1 << 30))));
     if (!annotated_ || chance(0.04)) return id;
-    const std::string f = chance(0.8) ? "int8" : chance(0.5) ? "int4" : "uint8";
-    if (chance(0.8)) {
+    static const char* const kFewBits[] = {"int4", "uint4", "int3", "int2", "ternary", "binary", "fp4-e2m1", "log3"};
+    const std::string f = chance(0.6) ? "int8" : chance(0.8) ? kFewBits[pick(0, 7)] : "uint8";
+    const bool linear = is_linear(parse_number_format(f));
+    if (!linear || chance(0.8)) {
       builder_.annotate_weight(id, f, axis);
+      if (chance(0.08)) regroup(id, {Granularity::Kind::group, axis, 1, 32});
     } else {
       const NumberFormat parsed = parse_number_format(f);
       builder_.graph.value(id).quantization = linear_quantization(parsed, linear_params(parsed, -1, 1), "random");
     }
     return id;
+  }
+  /// The same format with other groups.
+  void regroup(ValueId id, const Granularity& granularity) {
+    Quantization& q = *builder_.graph.value(id).quantization;
+    const Tensor& w = *builder_.graph.constant(id);
+    q.granularity = granularity;
+    q.params = fit_groups(q.format, q.granularity, w.dims(), w.data<float>(), {}, {});
   }
   ValueId bias(int64_t channels) {
     return chance(0.2)
@@ -280,6 +303,33 @@ class Maker {
     add("MatMul", {x.id, weights({k, n}, 1)}, {}, false, true);
   }
 
+  /// LSTM or GRU over [steps, batch, inputs], one or both directions.
+  void recurrent(const Known& x) {
+    if (x.value.rank() != 3) return matrix(x);
+    const bool lstm = chance(0.5);
+    const int64_t hidden = pick(1, 24), directions = chance(0.3) ? 2 : 1, rows = (lstm ? 4 : 3) * hidden;
+    const auto matrix_of = [&](int64_t k) {
+      const ValueId id = builder_.constant(
+          name("w"), random_tensor({directions, rows, k}, static_cast<uint64_t>(pick(0, 1 << 30)), -0.5f, 0.5f));
+      if (!annotated_ || chance(0.1)) return id;
+      builder_.annotate_weight(id, chance(0.5) ? "int8" : "int4", 1);
+      builder_.graph.value(id).quantization->format.narrow = true;
+      regroup(id, {Granularity::Kind::group, 0, 1, k});
+      return id;
+    };
+    const ValueId w = matrix_of(x.value.dim(2)), r = matrix_of(hidden);
+    const ValueId b =
+        chance(0.2) ? kNone
+                    : builder_.constant(name("b"),
+                                        random_tensor({directions, 2 * rows}, static_cast<uint64_t>(pick(0, 1 << 30))));
+    Attributes attributes{{"hidden_size", hidden},
+                          {"direction", std::string(directions == 2 ? "bidirectional"
+                                                    : chance(0.3)   ? "reverse"
+                                                                    : "forward")}};
+    if (!lstm) attributes["linear_before_reset"] = int64_t{chance(0.5)};
+    add(lstm ? "LSTM" : "GRU", {x.id, w, r, b}, attributes);
+  }
+
   void product(const Known& x) {
     if (x.value.rank() < 3) return matrix(x);
     const ValueId a = x.id;
@@ -301,7 +351,7 @@ class Maker {
   void add_step() {
     const Known x = any();
     const bool image = x.value.rank() >= 3;
-    const int64_t kind = pick(0, 15);
+    const int64_t kind = pick(0, 16);
     if (x.value.count() > 20000) return pool(image ? x : values_[0]);
     if (image && kind < 6) return conv(x);
     if (image && kind < 8) return pool(x);
@@ -310,6 +360,7 @@ class Maker {
     if (kind == 12) return movement(x);
     if (kind == 13) return function(x);
     if (kind == 14) return product(x);
+    if (kind == 15) return recurrent(x);
     return matrix(x);
   }
 

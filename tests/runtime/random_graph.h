@@ -1,6 +1,7 @@
 // random_graph.h: valid small graphs made at random from a seed: convolutions of all kinds, products, pools, sums,
-// concatenations, movement, activations; images channels first and last; annotated with random parameters around the
-// values that really occur, here and there not at all.
+// concatenations, movement, activations, recurrent layers; weights of few bits, inputs quantized when they come; images
+// channels first and last; annotated with random parameters around the values that really occur, here and there not at
+// all.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 
 #include "lowbit/ops/evaluate.h"
 #include "lowbit/runtime/executor.h"
+#include "lowbit/runtime/session.h"
 #include "tests/support/graph_builder.h"
 
 namespace lowbit {
@@ -104,6 +105,68 @@ TEST(RecurrentStep, FollowsTheFloatOperatorInEveryForm) {
       expect_close({op, direction, false, false, /*peephole=*/true, /*lengths=*/true});
       expect_close({op, direction, true, false, false, true, /*static_input=*/true, "int4"});
     }
+}
+
+/// By a plan without any reference step.
+std::vector<Tensor> run_plan(const Graph& graph, const NamedTensors& inputs, int threads) {
+  SessionOptions options;
+  options.threads = threads;
+  Session session(std::make_shared<CompiledModel>(std::make_shared<const Graph>(graph)), options);
+  std::vector<const void*> in;
+  for (const ValueId id : graph.inputs) in.push_back(inputs.at(graph.value(id).name).raw().data());
+  std::vector<Tensor> outputs;
+  std::vector<void*> out;
+  for (const plan::Port& port : session.outputs()) outputs.push_back(Tensor::uninitialized(port.dtype, port.dims));
+  for (Tensor& tensor : outputs) out.push_back(tensor.mutable_raw());
+  session.run(in, out);
+  return outputs;
+}
+
+std::vector<LayerCase> plan_cases() {
+  std::vector<LayerCase> cases;
+  for (const char* op : {"LSTM", "GRU"})
+    for (const char* direction : {"forward", "reverse", "bidirectional"}) {
+      cases.push_back({op, direction});
+      cases.push_back({op, direction, true, true});
+      cases.push_back({op, direction, false, false, true, true});
+      cases.push_back({op, direction, true, false, false, true, true, "int4"});
+    }
+  return cases;
+}
+
+TEST(RecurrentPlan, GivesTheBitsOfTheExecutor) {
+  for (const LayerCase& c : plan_cases()) {
+    SCOPED_TRACE(c.op + " " + c.direction);
+    const Built built = build(c);
+    ThreadPool one(1);
+    const std::vector<Tensor> expected = Executor(built.annotated, one).run_ordered(built.inputs);
+    for (const int threads : {1, 2}) {
+      const std::vector<Tensor> result = run_plan(built.annotated, built.inputs, threads);
+      for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(identical(result[i], expected[i])) << "output " << i;
+    }
+  }
+}
+
+/// float32 sums of 58 terms of at most 1 in other orders: below 58 * 58 * 2^-24 each, at a gate of slope 1 at most,
+/// seven steps one behind the other.
+constexpr double kFloatBound = 58 * 58 * 0x1p-24 * 7;
+
+TEST(RecurrentPlan, FollowsTheFloatOperatorWithinItsRoundings) {
+  for (LayerCase c : plan_cases()) {
+    SCOPED_TRACE(c.op + " " + c.direction);
+    Built built = build(c);
+    ThreadPool one(1);
+    const std::vector<Tensor> expected = Evaluator(built.plain, one).run_ordered(built.inputs);
+    built.annotated.value(*built.annotated.find_value("x")).quantization.reset();  // weights alone have few bits
+    for (const Graph* graph : {&built.plain, &built.annotated}) {
+      built.plain.value(*built.plain.find_value("x")).quantization.reset();
+      const std::vector<Tensor> result = run_plan(*graph, built.inputs, 2);
+      for (size_t i = 0; i < expected.size(); ++i)
+        for (int64_t k = 0; k < expected[i].count(); ++k)
+          ASSERT_NEAR(result[i].data<float>()[k], expected[i].data<float>()[k], kFloatBound)
+              << "output " << i << ", element " << k;
+    }
+  }
 }
 
 TEST(RecurrentStep, StaysFloatWithItsReasonWhereTheInputIsFloat) {

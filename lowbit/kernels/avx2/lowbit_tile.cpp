@@ -327,18 +327,22 @@ void tile_rows(const LowbitTile& tile) {
     }
 }
 
+/// The same tile for the third of three rows: a form of its own for three would be code for the ends of matrices alone.
+LowbitTile third_row(LowbitTile tile) {
+  tile.x += 2 * tile.x_stride;
+  if (tile.x_sums) tile.x_sums += 2 * tile.x_sums_stride;
+  if (tile.sums) tile.sums += 2 * kLowbitRows;
+  if (tile.values) tile.values += 2 * tile.values_stride;
+  if (tile.x_scales) tile.x_scales += 2;
+  return tile;
+}
+
 template <LowbitCoding kCoding>
 void any_rows(const LowbitTile& tile, int m) noexcept {
-  switch (m) {
-    case 1:
-      return tile_rows<kCoding, 1>(tile);
-    case 2:
-      return tile_rows<kCoding, 2>(tile);
-    case 3:
-      return tile_rows<kCoding, 3>(tile);
-    default:
-      return tile_rows<kCoding, 4>(tile);
-  }
+  if (m == 4) return tile_rows<kCoding, 4>(tile);
+  if (m >= 2) tile_rows<kCoding, 2>(tile);
+  if (m == 3) tile_rows<kCoding, 1>(third_row(tile));
+  if (m == 1) tile_rows<kCoding, 1>(tile);
 }
 
 // --- Activations. ---
@@ -398,6 +402,7 @@ const LowbitKernels lowbit_kernels = {
     {any_rows<LowbitCoding::u1>, any_rows<LowbitCoding::u2>, any_rows<LowbitCoding::u3>, any_rows<LowbitCoding::u4>,
      any_rows<LowbitCoding::u7>, any_rows<LowbitCoding::u8>, any_rows<LowbitCoding::table>},
     lowbit_quantize_row,
+    lowbit_decoders,
 };
 
 }  // namespace lowbit::kernels::avx2

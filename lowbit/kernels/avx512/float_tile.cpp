@@ -122,5 +122,10 @@ const FloatKernels float_kernels = {
     {any_rows<FloatStorage::f32>, any_rows<FloatStorage::f16>, any_rows<FloatStorage::bf16>},
     depthwise,
 };
+const FloatKernels float_kernels_f32 = {
+    kRows,
+    {any_rows<FloatStorage::f32>, nullptr, nullptr},
+    depthwise,
+};
 
 }  // namespace lowbit::kernels::avx512

@@ -162,6 +162,7 @@ const LowbitKernels lowbit_kernels = {
     {any_rows<LowbitCoding::u1>, any_rows<LowbitCoding::u2>, any_rows<LowbitCoding::u3>, any_rows<LowbitCoding::u4>,
      any_rows<LowbitCoding::u7>, any_rows<LowbitCoding::u8>, any_rows<LowbitCoding::table>},
     avx2::lowbit_quantize_row,
+    avx2::lowbit_decoders,
 };
 
 }  // namespace lowbit::kernels::avx512vnni

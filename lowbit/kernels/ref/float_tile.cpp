@@ -56,5 +56,10 @@ const FloatKernels float_kernels = {
     {tile_rows<float, widened>, tile_rows<uint16_t, widened_half>, tile_rows<uint16_t, widened_bfloat>},
     depthwise,
 };
+const FloatKernels float_kernels_f32 = {
+    4,
+    {tile_rows<float, widened>, nullptr, nullptr},
+    depthwise,
+};
 
 }  // namespace lowbit::kernels::ref

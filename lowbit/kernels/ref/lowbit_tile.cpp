@@ -113,6 +113,7 @@ const LowbitKernels lowbit_kernels = {
     {tile_rows<LowbitCoding::u1>, tile_rows<LowbitCoding::u2>, tile_rows<LowbitCoding::u3>, tile_rows<LowbitCoding::u4>,
      tile_rows<LowbitCoding::u7>, tile_rows<LowbitCoding::u8>, tile_rows<LowbitCoding::table>},
     quantize_row,
+    lowbit_decoders,
 };
 
 }  // namespace lowbit::kernels::ref

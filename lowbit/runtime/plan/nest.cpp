@@ -29,6 +29,14 @@ std::optional<Nest> build(std::vector<LoopAxis> loops, int64_t row_axis) {
   return nest;
 }
 
+/// The batch axes of an operand, broadcast to those of the result.
+View batch_view(const View& view, const Dims& batch) {
+  View result = view;
+  result.dims.resize(view.dims.size() - 2);
+  result.strides.resize(view.dims.size() - 2);
+  return *broadcast(result, batch);
+}
+
 }  // namespace
 
 std::optional<Nest> make_nest(std::span<const View* const> views) { return build(collapse(views), -1); }
@@ -41,6 +49,19 @@ std::optional<Nest> make_copy_nest(const View& to, const View& from) {
     for (size_t i = 0; i + 1 < loops.size(); ++i)
       if (loops[i].strides[1] == 1) row_axis = static_cast<int64_t>(i);
   return build(std::move(loops), row_axis);
+}
+
+Nest make_batch_nest(const View& y, const View& a, const View& b, const Dims& batch) {
+  const View views[] = {batch_view(y, batch), batch_view(a, batch), batch_view(b, batch)};
+  Nest nest;
+  for (size_t axis = 0; axis < batch.size(); ++axis) {
+    Nest::Axis& outer = nest.outer[axis];
+    outer.count = batch[axis];
+    for (size_t v = 0; v < 3; ++v) outer.stride[v] = views[v].strides[axis];
+    nest.outer_count *= batch[axis];
+  }
+  nest.outer_axes = static_cast<int>(batch.size());
+  return nest;
 }
 
 }  // namespace lowbit::plan

@@ -51,4 +51,7 @@ std::optional<Nest> make_nest(std::span<const View* const> views);
 /// contiguous, so that the inner loops transpose.
 std::optional<Nest> make_copy_nest(const View& to, const View& from);
 
+/// One task for each matrix of a batch: the axes of y, a and b in front of the last two, a and b broadcast to `batch`.
+Nest make_batch_nest(const View& y, const View& a, const View& b, const Dims& batch);
+
 }  // namespace lowbit::plan

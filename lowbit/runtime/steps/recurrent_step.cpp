@@ -2,12 +2,12 @@
 #include "lowbit/kernels/recurrent.h"
 
 #include <algorithm>
-#include <limits>
 
 #include <fmt/format.h>
 
 #include "lowbit/core/weights.h"
 #include "lowbit/runtime/lowbit_weights.h"
+#include "lowbit/runtime/recurrent_node.h"
 #include "lowbit/runtime/steps/steps.h"
 
 namespace lowbit {
@@ -19,7 +19,8 @@ using kernels::RecurrentLayer;
 struct Direction {
   RecurrentLayer layer;
   std::shared_ptr<const PackedWeights> input, recurrent;
-  std::vector<float> input_bias, recurrent_bias, peephole;
+  RecurrentNode::Biases biases;
+  std::vector<float> peephole;
 };
 
 struct RecurrentStep {
@@ -27,8 +28,7 @@ struct RecurrentStep {
   ValueId x = kNone, lengths = kNone, h0 = kNone, c0 = kNone;
   std::vector<ValueId> outputs;         ///< Y, Y_h, Y_c; kNone where absent
   std::optional<Quantization> x_codes;  ///< nothing: dynamic
-  bool batch_first = false;
-  int64_t inputs = 0, hidden = 0;
+  RecurrentNode node;
 
   void run(const Graph& graph, Frame& frame) const;
 };
@@ -68,14 +68,13 @@ std::vector<int8_t> signed_codes(const Tensor& codes) {
 
 void RecurrentStep::run(const Graph& graph, Frame& frame) const {
   const Tensor& in = frame.at(x);
-  if (in.rank() != 3 || in.dim(2) != inputs)
+  if (in.rank() != 3 || in.dim(2) != node.inputs)
     throw Error(ErrorCode::bad_argument,
-                fmt::format("X {} does not fit weights for {} inputs", dims_text(in.dims()), inputs));
+                fmt::format("X {} does not fit weights for {} inputs", dims_text(in.dims()), node.inputs));
   kernels::RecurrentCall call;
-  call.steps = in.dim(batch_first ? 1 : 0);
-  call.batch = in.dim(batch_first ? 0 : 1);
-  call.x_step = batch_first ? inputs : call.batch * inputs;
-  call.x_row = batch_first ? call.steps * inputs : inputs;
+  call.steps = in.dim(node.batch_first ? 1 : 0);
+  call.batch = in.dim(node.batch_first ? 0 : 1);
+  node.set_strides(call);
   std::vector<int8_t> codes;
   if (x_codes) {
     codes = signed_codes(in);
@@ -90,7 +89,7 @@ void RecurrentStep::run(const Graph& graph, Frame& frame) const {
   call.lengths = row_lengths.empty() ? nullptr : row_lengths.data();
 
   const auto count = static_cast<int64_t>(directions.size());
-  const Dims state = batch_first ? Dims{call.batch, count, hidden} : Dims{count, call.batch, hidden};
+  const Dims state = node.state_dims(call.batch);
   const auto first_state = [&](ValueId id, Tensor& tensor) -> const float* {
     if (id == kNone) return nullptr;
     tensor = float_tensor(graph, id, frame);
@@ -101,12 +100,8 @@ void RecurrentStep::run(const Graph& graph, Frame& frame) const {
   };
   Tensor h_tensor, c_tensor;
   const float *h_first = first_state(h0, h_tensor), *c_first = first_state(c0, c_tensor);
-  Tensor y(DType::float32,
-           batch_first ? Dims{call.batch, call.steps, count, hidden} : Dims{call.steps, count, call.batch, hidden});
+  Tensor y(DType::float32, node.output_dims(call.steps, call.batch));
   Tensor last_h(DType::float32, state), last_c(DType::float32, state);
-  call.state_row = batch_first ? count * hidden : hidden;
-  call.y_step = batch_first ? count * hidden : count * call.batch * hidden;
-  call.y_row = batch_first ? call.steps * count * hidden : hidden;
 
   const kernels::TaskPool pool{[](void* threads, void (*task)(void*, size_t), void* argument, size_t n) {
                                  static_cast<ThreadPool*>(threads)->parallel_for(
@@ -116,7 +111,7 @@ void RecurrentStep::run(const Graph& graph, Frame& frame) const {
                                &frame.threads, frame.threads.size()};
   for (int64_t d = 0; d < count; ++d) {
     const RecurrentLayer& layer = directions[static_cast<size_t>(d)]->layer;
-    const int64_t y_at = d * (batch_first ? hidden : call.batch * hidden);
+    const int64_t y_at = node.direction_offset(d, call.batch);
     call.h0 = h_first ? h_first + y_at : nullptr;
     call.c0 = c_first ? c_first + y_at : nullptr;
     call.y = y.mutable_data<float>() + y_at;
@@ -136,85 +131,19 @@ void RecurrentStep::run(const Graph& graph, Frame& frame) const {
   }
 }
 
-/// Sigmoid and Tanh in their usual places, as the kernel has them.
-bool usual_activations(const Node& node, bool lstm, int64_t directions) {
-  const std::vector<std::string> names = node.attr_strings("activations");
-  if (names.empty()) return true;
-  const std::vector<std::string> usual =
-      lstm ? std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"} : std::vector<std::string>{"Sigmoid", "Tanh"};
-  if (static_cast<int64_t>(names.size()) != static_cast<int64_t>(usual.size()) * directions) return false;
-  for (size_t i = 0; i < names.size(); ++i)
-    if (names[i] != usual[i % usual.size()]) return false;
-  return true;
-}
-
-/// Constants of a node, decoded; null where the input is absent or not constant.
-struct Constants {
-  const Graph& graph;
-  const Node& node;
-
-  bool absent(size_t input) const { return node.input(input) == kNone; }
-  std::optional<Tensor> at(size_t input) const {
-    const Tensor* constant = absent(input) ? nullptr : graph.constant(node.input(input));
-    if (!constant) return std::nullopt;
-    return weight_values(graph.value(node.input(input)));
-  }
-};
-
-/// Rows of one direction in the order of the kernel: gates padded to multiples of 16.
-std::vector<int64_t> row_order(const RecurrentLayer& layer, int64_t direction) {
-  std::vector<int64_t> rows;
-  for (int64_t gate = 0; gate < layer.gates(); ++gate)
-    for (int64_t u = 0; u < layer.padded_hidden(); ++u)
-      rows.push_back(u < layer.hidden ? (direction * layer.gates() + gate) * layer.hidden + u : -1);
-  return rows;
-}
-
-/// Biases of a direction: with GRU and linear_before_reset, Rb of gate h stays apart.
-void set_biases(Direction& made, const Tensor& bias, int64_t direction) {
-  const RecurrentLayer& layer = made.layer;
-  const int64_t size = layer.gates() * layer.hidden;
-  const float* wb = bias.data<float>() + direction * 2 * size;
-  const float* rb = wb + size;
-  const bool apart = layer.kind == RecurrentLayer::Kind::gru && layer.linear_before_reset;
-  made.input_bias.assign(static_cast<size_t>(layer.gates() * layer.padded_hidden()), 0.0f);
-  if (apart) made.recurrent_bias = made.input_bias;
-  for (int64_t gate = 0; gate < layer.gates(); ++gate)
-    for (int64_t u = 0; u < layer.hidden; ++u) {
-      const auto to = static_cast<size_t>(gate * layer.padded_hidden() + u);
-      const int64_t from = gate * layer.hidden + u;
-      const bool separate = apart && gate == 2;
-      made.input_bias[to] = separate ? wb[from] : wb[from] + rb[from];
-      if (separate) made.recurrent_bias[to] = rb[from];
-    }
-}
-
-RecurrentLayer layer_attributes(const Node& node, int64_t hidden) {
-  RecurrentLayer layer;
-  layer.kind = node.op == "LSTM" ? RecurrentLayer::Kind::lstm : RecurrentLayer::Kind::gru;
-  layer.hidden = hidden;
-  layer.couple = node.attr_int("input_forget", 0) != 0;
-  layer.linear_before_reset = node.attr_int("linear_before_reset", 0) != 0;
-  const float clip = node.attr_float("clip", 0);
-  layer.clip = clip > 0 ? clip : std::numeric_limits<float>::infinity();
-  return layer;
-}
-
 std::optional<LevelMatrix> weight_matrix(const LowerContext& context, const Node& node, size_t input,
                                          std::string& why) {
   const Tensor* weight = context.graph.constant(node.input(input));
   const Quantization* quantization = context.linear(node.input(input));
   if (!weight || weight->rank() != 3) return why = "its weights are not constant", std::nullopt;
   if (!quantization) return why = "its weights have no linear annotation", std::nullopt;
-  return level_matrix(context.graph.value(node.input(input)), why);
+  return level_matrix(context.graph.value(node.input(input)), {{0, 1, 2}, 2}, why);
 }
 
 /// What can be read off the node before any weight is packed.
 struct Checked {
+  RecurrentNode node;
   LevelMatrix w, r;
-  RecurrentLayer layer;
-  std::optional<Tensor> bias, peephole;
-  int64_t directions = 1;
 };
 
 std::optional<Checked> check_node(const LowerContext& context, const Node& node, std::string& why) {
@@ -225,44 +154,26 @@ std::optional<Checked> check_node(const LowerContext& context, const Node& node,
   if (!x->linear() || x->format.bits != 8) return why = "its input is of no 8-bit linear system", std::nullopt;
   auto w = weight_matrix(context, node, 1, why), r = weight_matrix(context, node, 2, why);
   if (!w || !r) return std::nullopt;
-  Checked checked;
-  checked.directions = node.attr_string("direction", "forward") == "bidirectional" ? 2 : 1;
-  if (!usual_activations(node, node.op == "LSTM", checked.directions))
-    return why = "its activations are not sigmoid and tanh", std::nullopt;
-  checked.layer = layer_attributes(node, r->k);
-  const int64_t rows = checked.directions * checked.layer.gates() * checked.layer.hidden;
-  if (w->rows != rows || r->rows != rows) return why = "its weights do not fit each other", std::nullopt;
-  const Constants constants{graph, node};
-  checked.bias = constants.at(3);
-  checked.peephole = constants.at(7);
-  if ((!checked.bias && !constants.absent(3)) || (!checked.peephole && !constants.absent(7)))
-    return why = "its bias is not constant", std::nullopt;
-  if ((checked.bias && checked.bias->count() != 2 * rows) ||
-      (checked.peephole && checked.peephole->count() != checked.directions * 3 * checked.layer.hidden))
-    return why = "its bias does not fit its weights", std::nullopt;
-  checked.w = std::move(*w);
-  checked.r = std::move(*r);
-  return checked;
+  auto read = read_recurrent(graph, node, why);
+  if (!read) return std::nullopt;
+  return Checked{std::move(*read), std::move(*w), std::move(*r)};
 }
 
 /// Null if the weights cannot be packed.
 std::shared_ptr<const Direction> make_direction(const Checked& checked, bool reverse, int64_t d, std::string& why) {
   auto made = std::make_shared<Direction>();
-  made->layer = checked.layer;
+  made->layer = checked.node.layer;
   made->layer.reverse = reverse;
-  const std::vector<int64_t> rows = row_order(checked.layer, d);
+  const std::vector<int64_t> rows = checked.node.row_order(d);
   made->input = pack_levels(checked.w, rows, why);
   made->recurrent = pack_levels(checked.r, rows, why);
   if (!made->input || !made->recurrent) return nullptr;
-  if (checked.bias) set_biases(*made, *checked.bias, d);
-  if (checked.peephole) {
-    const float* first = checked.peephole->data<float>() + d * 3 * checked.layer.hidden;
-    made->peephole.assign(first, first + 3 * checked.layer.hidden);
-  }
+  made->biases = checked.node.biases(d);
+  made->peephole = checked.node.peepholes(d);
   made->layer.input = made->input->view;
   made->layer.recurrent = made->recurrent->view;
-  made->layer.input_bias = made->input_bias.empty() ? nullptr : made->input_bias.data();
-  made->layer.recurrent_bias = made->recurrent_bias.empty() ? nullptr : made->recurrent_bias.data();
+  made->layer.input_bias = made->biases.input.empty() ? nullptr : made->biases.input.data();
+  made->layer.recurrent_bias = made->biases.recurrent.empty() ? nullptr : made->biases.recurrent.data();
   made->layer.peephole = made->peephole.empty() ? nullptr : made->peephole.data();
   return made;
 }
@@ -276,18 +187,15 @@ std::optional<Step> make_recurrent_step(const LowerContext& context, int32_t n, 
   if (!checked) return std::nullopt;
   const Quantization& x = *graph.value(node.inputs[0]).quantization;
   RecurrentStep made;
-  made.batch_first = node.attr_int("layout", 0) != 0;
-  made.inputs = checked->w.k;
-  made.hidden = checked->layer.hidden;
+  made.node = checked->node;
   made.x = node.inputs[0];
   made.lengths = node.input(4);
   made.h0 = node.input(5);
   made.c0 = node.op == "LSTM" ? node.input(6) : kNone;
   made.outputs = node.outputs;
   if (!x.dynamic) made.x_codes = x;
-  const bool reverse = node.attr_string("direction", "forward") == "reverse";
-  for (int64_t d = 0; d < checked->directions; ++d) {
-    made.directions.push_back(make_direction(*checked, reverse || d == 1, d, why));
+  for (int64_t d = 0; d < checked->node.directions; ++d) {
+    made.directions.push_back(make_direction(*checked, checked->node.reverse || d == 1, d, why));
     if (!made.directions.back()) return std::nullopt;
   }
   Step step;

@@ -1,15 +1,12 @@
 // Conv, Gemm and MatMul with constant weights on codes, with activation, requantization and a residual sum fused.
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 
 #include "lowbit/kernels/qlayer.h"
-#include "lowbit/ops/convolution.h"
-#include "lowbit/runtime/layer.h"
 #include "lowbit/runtime/plan/convert.h"
 #include "lowbit/runtime/plan/residual.h"
-#include "lowbit/runtime/plan/shapes.h"
+#include "lowbit/runtime/plan/steps/layer_node.h"
 #include "lowbit/runtime/plan/steps/steps.h"
 
 namespace lowbit::plan {
@@ -55,20 +52,6 @@ void run_layer(const void* raw, const RunContext& context, int64_t first, int64_
   call.scratch = scratch;
   p.kernel->run(call);
 }
-
-/// What a layer of the graph is, whichever operator it came from.
-struct LayerNode {
-  int32_t node;
-  QLayerShape shape;
-  ValueId x;  ///< input of the step: that of a folded Pad, if there is one
-  ValueId bias;
-  WeightOrder order;  ///< how the weight tensor becomes [channels][k]
-  FusedActivation activation;
-  std::vector<int32_t> fused;  ///< nodes besides the layer's own
-  std::string kind;
-  Dims output_dims;
-  Order memory;  ///< of input and output
-};
 
 /// The packed weights: from the store, or made now. Nothing with the reason if the layer has no 8-bit form.
 std::optional<Blob> packed_weights(Builder& builder, const LayerNode& l, const QLayerKernel& kernel, Code input,
@@ -116,8 +99,6 @@ void split(LayerParams& params, int threads, int64_t& tasks) {
   tasks = by_pixels ? pixel_tasks : channel_tasks;
 }
 
-int64_t macs_of(const QLayerShape& s) { return s.pixels() * s.out_channels * s.group_in() * s.kernel_h * s.kernel_w; }
-
 /// Estimate of the time on one thread: multiply-adds, and the bytes that go through.
 double nanoseconds_of(const QLayerShape& s) {
   const bool depthwise = s.group_in() == 1 && s.groups > 1;
@@ -127,8 +108,8 @@ double nanoseconds_of(const QLayerShape& s) {
 
 /// Common end of all layers: packs, allocates the result (of the residual sum, if one is fused) and emits the step.
 bool emit_layer(Builder& builder, LayerNode l, std::string& why) {
-  const Quantization *x = builder.context().per_tensor(builder.node(l.node).input(0)),
-                     *w = builder.context().linear(builder.node(l.node).input(1));
+  const Quantization* x = builder.context().per_tensor(builder.node(l.node).input(0));
+  const auto& w = builder.graph().value(builder.node(l.node).inputs[1]).quantization;
   if (!x) return why = "its input stays float", false;
   if (!w || !builder.graph().constant(builder.node(l.node).input(1)))
     return why = "its weights are no constant codes", false;
@@ -163,7 +144,7 @@ bool emit_layer(Builder& builder, LayerNode l, std::string& why) {
     other = builder.operand(sum->other, l.memory);
     params.has_residual = true;
     params.residual = sum->residual;
-    params.residual.other_stride = l.memory == Order::channels_last ? *pixel_stride(*other) : *row_stride(*other);
+    params.residual.other_stride = l.stride_of(*other);
     params.other = other->ref();
     params.out.type = sum->type;
     result = sum->output;
@@ -174,11 +155,8 @@ bool emit_layer(Builder& builder, LayerNode l, std::string& why) {
   params.input = in.ref();
   params.output = out.ref();
   params.packed = builder.constant(blob->bytes, blob->bytes.get(), static_cast<int64_t>(blob->size));
-  const auto stride_of = [&](const View& view) {
-    return l.memory == Order::channels_last ? *pixel_stride(view) : *row_stride(view);
-  };
-  params.input_stride = stride_of(in);
-  params.output_stride = stride_of(out);
+  params.input_stride = l.stride_of(in);
+  params.output_stride = l.stride_of(out);
 
   Draft draft;
   draft.run = run_layer;
@@ -210,68 +188,13 @@ bool emit_layer(Builder& builder, LayerNode l, std::string& why) {
 }  // namespace
 
 bool make_conv(Builder& builder, int32_t n, std::string& why) {
-  const Node& node = builder.node(n);
-  const Tensor* weight = builder.graph().constant(node.input(1));
-  if (!weight || weight->rank() < 3 || weight->rank() > 4)
-    return why = "its weights are not constant, or have more than two spatial axes", false;
-  LayerNode l{};
-  l.node = n;
-  l.output_dims = conv_geometry(node, builder.dims(node.inputs[0]), weight->dims()).output_dims();
-  l.x = node.inputs[0];
-  const PendingPad* pad = builder.pending_pad(node.inputs[0]);
-  ConvGeometry geometry = conv_geometry(node, builder.dims(node.inputs[0]), weight->dims());
-  if (pad) {
-    // Conv sees the padded image; the kernel sees the image and pads by itself.
-    l.x = pad->source;
-    const size_t first = 3 - geometry.spatial.size();
-    for (size_t i = 0; i < geometry.spatial.size(); ++i) {
-      WindowAxis& axis = geometry.axes[first + i];
-      axis.in -= pad->begin[i + 2] + pad->end[i + 2];
-      axis.pad_begin += pad->begin[i + 2];
-    }
-    l.fused.push_back(pad->node);
-  }
-  l.shape = conv_shape(geometry);
-  l.bias = node.input(2);
-  l.order.perm.resize(static_cast<size_t>(weight->rank()));
-  std::iota(l.order.perm.begin(), l.order.perm.end(), int64_t{0});
-  l.activation = fused_activation(builder.context(), node.outputs[0]);
-  l.memory = Order::channels_last;
-  const QLayerShape& s = l.shape;
-  l.kind = fmt::format("{} {}x{}",
-                       s.groups > 1 && s.group_in() == 1 ? "depthwise"
-                       : s.groups > 1                    ? "grouped conv"
-                                                         : "conv",
-                       s.kernel_h, s.kernel_w);
-  return emit_layer(builder, std::move(l), why);
+  auto layer = conv_layer(builder, n, why);
+  return layer && emit_layer(builder, std::move(*layer), why);
 }
 
 bool make_matrix(Builder& builder, int32_t n, std::string& why) {
-  const Node& node = builder.node(n);
-  const Tensor* weight = builder.graph().constant(node.input(1));
-  if (!weight || weight->rank() != 2) return why = "its second operand is no constant matrix", false;
-  const bool gemm = node.is("Gemm");
-  if (gemm && (node.attr_float("alpha", 1) != 1 || node.attr_float("beta", 1) != 1 || node.attr_int("transA", 0) != 0))
-    return why = "it scales or transposes its input", false;
-  const Tensor* bias = gemm ? builder.graph().constant(node.input(2)) : nullptr;
-  if (bias && bias->count() != 1 && bias->dims().back() != bias->count())
-    return why = "its bias differs between rows", false;
-  const bool transposed = gemm && node.attr_int("transB", 0) != 0;
-  const int64_t k = weight->dim(transposed ? 1 : 0), channels = weight->dim(transposed ? 0 : 1);
-  const Dims& dims = builder.dims(node.inputs[0]);
-  if (dims.empty() || dims.back() != k) return why = "its input does not fit its weights", false;
-  LayerNode l{};
-  l.node = n;
-  l.shape = kernels::qgemm_shape(element_count(dims) / std::max<int64_t>(k, 1), channels, k);
-  l.x = node.inputs[0];
-  l.bias = gemm ? node.input(2) : kNone;
-  l.order = transposed ? WeightOrder{{0, 1}, 1} : WeightOrder{{1, 0}, 1};
-  l.activation = fused_activation(builder.context(), node.outputs[0]);
-  l.kind = fmt::format("matrix {}x{}", channels, k);
-  l.output_dims = dims;
-  l.output_dims.back() = channels;
-  l.memory = Order::row_major;
-  return emit_layer(builder, std::move(l), why);
+  auto layer = matrix_layer(builder, n, why);
+  return layer && emit_layer(builder, std::move(*layer), why);
 }
 
 }  // namespace lowbit::plan

@@ -127,28 +127,6 @@ int32_t span_of(const Quantization& q) {
   return std::max(range.max - q.linear_at(0).zero_point, q.linear_at(0).zero_point - range.min);
 }
 
-/// The batch axes of an operand, broadcast to those of the result.
-View batch_view(const View& view, const Dims& batch) {
-  View result = view;
-  result.dims.resize(view.dims.size() - 2);
-  result.strides.resize(view.dims.size() - 2);
-  return *broadcast(result, batch);
-}
-
-/// One task for each matrix.
-Nest batch_nest(const View& y, const View& a, const View& b, const Dims& batch) {
-  const View views[] = {batch_view(y, batch), batch_view(a, batch), batch_view(b, batch)};
-  Nest nest;
-  for (size_t axis = 0; axis < batch.size(); ++axis) {
-    Nest::Axis& outer = nest.outer[axis];
-    outer.count = batch[axis];
-    for (size_t v = 0; v < 3; ++v) outer.stride[v] = views[v].strides[axis];
-    nest.outer_count *= batch[axis];
-  }
-  nest.outer_axes = static_cast<int>(batch.size());
-  return nest;
-}
-
 }  // namespace
 
 bool make_product(Builder& builder, int32_t n, std::string& why) {
@@ -181,7 +159,7 @@ bool make_product(Builder& builder, int32_t n, std::string& why) {
   ProductParams p{};
   p.shape = kernels::qgemm_shape(m, columns, k);
   p.kernel = &kernels::select_qlayer(p.shape, *ta);
-  p.batch = batch_nest(y, a, b, batch);
+  p.batch = make_batch_nest(y, a, b, batch);
   p.a = a.ref();
   p.b = b.ref();
   p.y = y.ref();

@@ -156,6 +156,29 @@ Order order_like(const View& view) {
   return view.rank() > 2 && pixel_stride(view) && !is_row_major(view) ? Order::channels_last : Order::row_major;
 }
 
+/// y = a op b, operands broadcast to the dims of y.
+void emit_arithmetic(Builder& builder, int32_t n, Arithmetic kind, const View& y, const std::array<View, 2>& operands) {
+  const View* views[] = {&y, &operands[0], &operands[1]};
+  const auto nest = make_nest(views);
+  if (!nest || nest->n.stride[0] != 1) {
+    LOWBIT_CHECK(nest && nest->n.count == 1);
+  }
+  const BinaryParams params{*nest, y.ref(), operands[0].ref(), operands[1].ref(), kind};
+  Draft draft;
+  draft.run = run_arithmetic;
+  draft.tasks = nest->tasks();
+  draft.nanoseconds = static_cast<double>(y.count()) * 0.4;
+  draft.writes = {y.buffer};
+  for (const View& operand : operands) {
+    draft.reads.push_back(operand.buffer);
+    if (operand.strides == y.strides) draft.in_place.push_back({y.buffer, operand.buffer});
+  }
+  draft.details.bytes = 12 * y.count();
+  draft.details.kernel = builder.node(n).op + " float32";
+  draft.params = std::make_shared<const BinaryParams>(params);
+  builder.emit(n, std::move(draft));
+}
+
 }  // namespace
 
 bool make_softmax(Builder& builder, int32_t n, std::string& why) {
@@ -249,29 +272,51 @@ bool make_real_binary(Builder& builder, int32_t n, std::string& why) {
   for (size_t i = 0; i < 2; ++i)
     operands[i] = *broadcast(builder.real_operand(node.inputs[i], whole(i) ? order : Order::any), dims);
   const View y = builder.real_result(node.outputs[0], dims, order);
-  const View* views[] = {&y, &operands[0], &operands[1]};
-  const auto nest = make_nest(views);
-  if (!nest || nest->n.stride[0] != 1) {
-    LOWBIT_CHECK(nest && nest->n.count == 1);
+  emit_arithmetic(builder, n,
+                  node.is("Add")   ? Arithmetic::add
+                  : node.is("Sub") ? Arithmetic::sub
+                  : node.is("Mul") ? Arithmetic::mul
+                                   : Arithmetic::div,
+                  y, operands);
+  builder.finish_real(node.outputs[0]);
+  return true;
+}
+
+bool make_batch_norm(Builder& builder, int32_t n, std::string& why) {
+  const Node& node = builder.node(n);
+  const Dims dims = builder.dims(node.inputs[0]);
+  if (!is_float32(builder, node.inputs[0]) || builder.known(node.inputs[0]) || dims.size() < 2 ||
+      node.outputs.size() > 1)
+    return why = "its input is constant or not float32", false;
+  const int64_t channels = dims[1];
+  std::array<Tensor, 4> of;  // scale, bias, mean, variance
+  for (size_t i = 0; i < 4; ++i) {
+    const Tensor* constant = builder.graph().constant(node.input(i + 1));
+    if (!constant || constant->count() != channels) return why = "its parameters are not constant", false;
+    of[i] = builder.real_constant(node.inputs[i + 1]);
   }
-  BinaryParams params{*nest, y.ref(), operands[0].ref(), operands[1].ref(),
-                      node.is("Add")   ? Arithmetic::add
-                      : node.is("Sub") ? Arithmetic::sub
-                      : node.is("Mul") ? Arithmetic::mul
-                                       : Arithmetic::div};
-  Draft draft;
-  draft.run = run_arithmetic;
-  draft.tasks = nest->tasks();
-  draft.nanoseconds = static_cast<double>(y.count()) * 0.4;
-  draft.writes = {y.buffer};
-  for (const View& operand : operands) {
-    draft.reads.push_back(operand.buffer);
-    if (operand.strides == y.strides) draft.in_place.push_back({y.buffer, operand.buffer});
+  const float epsilon = node.attr_float("epsilon", 1e-5f);
+  std::array<Tensor, 2> by_channel = {Tensor::uninitialized(DType::float32, {channels}),
+                                      Tensor::uninitialized(DType::float32, {channels})};
+  for (int64_t c = 0; c < channels; ++c) {
+    const float factor = of[0].data<float>()[c] / std::sqrt(of[3].data<float>()[c] + epsilon);
+    by_channel[0].mutable_data<float>()[c] = factor;
+    by_channel[1].mutable_data<float>()[c] = of[1].data<float>()[c] - of[2].data<float>()[c] * factor;
   }
-  draft.details.bytes = 12 * y.count();
-  draft.details.kernel = node.op + " float32";
-  draft.params = std::make_shared<const BinaryParams>(params);
-  builder.emit(n, std::move(draft));
+  const Order order = order_like(builder.real_operand(node.inputs[0]));
+  View from = builder.real_operand(node.inputs[0], order);
+  const View y = builder.real_result(node.outputs[0], dims, order);
+  for (size_t i = 0; i < 2; ++i) {
+    View parameters = builder.constant_view(by_channel[i]);
+    parameters.dims = dims;
+    parameters.strides.assign(dims.size(), 0);
+    parameters.strides[1] = 1;
+    const View to = i == 0 ? builder.temporary(DType::float32, dims) : y;
+    View made = to;
+    if (i == 0) made.strides = strides_in(dims, axis_order(order, made.rank()));
+    emit_arithmetic(builder, n, i == 0 ? Arithmetic::mul : Arithmetic::add, made, {from, parameters});
+    from = made;
+  }
   builder.finish_real(node.outputs[0]);
   return true;
 }

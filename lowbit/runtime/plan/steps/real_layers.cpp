@@ -6,7 +6,9 @@
 
 #include "lowbit/kernels/float_layer.h"
 #include "lowbit/ops/convolution.h"
+#include "lowbit/runtime/plan/lowbit_blob.h"
 #include "lowbit/runtime/plan/shapes.h"
+#include "lowbit/runtime/plan/steps/dynamic_codes.h"
 #include "lowbit/runtime/plan/steps/steps.h"
 
 namespace lowbit::plan {
@@ -15,7 +17,8 @@ namespace {
 struct RealLayerParams {
   kernels::QLayerShape shape;
   Ref input, output, packed, bias;
-  bool has_bias;
+  bool has_bias, decodes;
+  kernels::FloatLowbitWeights lowbit;  ///< if it decodes
   int64_t input_stride, output_stride;
   float low, high;
   int64_t pixel_step, channel_step;
@@ -30,6 +33,7 @@ void run_real_layer(const void* raw, const RunContext& context, int64_t first, i
   kernels::FloatLayerCall call{};
   call.shape = &p.shape;
   call.packed = context.raw(p.packed);
+  call.lowbit = p.decodes ? &p.lowbit : nullptr;
   call.bias = p.has_bias ? context.at<const float>(p.bias) : nullptr;
   call.low = p.low;
   call.high = p.high;
@@ -76,10 +80,55 @@ struct RealLayer {
   kernels::QLayerShape shape;
   ValueId bias;
   kernels::FloatWeights strides;  ///< without values
+  WeightOrder order;              ///< rows the channels, k as [kernel row][kernel column][channel]
   std::string kind;
   Dims output_dims;
   Order memory;
 };
+
+/// Weights of a layer: packed in their few bits, or as float32.
+struct PackedLayer {
+  Blob blob;
+  std::optional<LowbitEntry> lowbit;
+};
+
+/// The annotated weights in their few bits, if a coding holds them and the kernel can decode them.
+std::optional<PackedLayer> lowbit_weights(Builder& builder, const RealLayer& l) {
+  const Node& node = builder.node(l.node);
+  const Value& weight = builder.graph().value(node.inputs[1]);
+  if (!weight.quantization || !kernels::float_layer_decodes(l.shape)) return std::nullopt;
+  const LowbitForm form{l.shape.out_channels, l.shape.in_channels * l.shape.kernel_h * l.shape.kernel_w, true, false,
+                        true};
+  if (form.k < kernels::kLowbitChunk || form.n < kernels::kLowbitRows) return std::nullopt;  // mostly padding
+  const std::string key = node.name + "/decoded";
+  std::string why;
+  auto blob = builder.weights().find(key);
+  if (!blob || !open_lowbit(*blob, form)) {
+    builder.require_elements(node.inputs[1]);
+    const auto matrix = real_level_matrix(weight, l.order, why);
+    if (!matrix || matrix->rows != form.n || matrix->k != form.k) return std::nullopt;
+    std::vector<int64_t> rows(static_cast<size_t>(matrix->rows));
+    std::iota(rows.begin(), rows.end(), int64_t{0});
+    blob = make_lowbit(*matrix, rows, form, why);
+    if (!blob) return std::nullopt;
+    builder.weights().put(key, *blob, builder.own_constant(node.inputs[1]));
+  }
+  return PackedLayer{*blob, open_lowbit(*blob, form)};
+}
+
+PackedLayer packed_layer(Builder& builder, RealLayer& l) {
+  if (auto found = lowbit_weights(builder, l)) return *found;
+  const Node& node = builder.node(l.node);
+  const std::string key = node.name + "/float";
+  const size_t bytes = kernels::float_layer_packed_bytes(l.shape, kernels::FloatStorage::f32);
+  if (const auto blob = builder.weights().find(key); blob && blob->size == bytes) return {*blob, std::nullopt};
+  const Tensor values = builder.real_constant(node.inputs[1]);
+  l.strides.values = values.data<float>();
+  const auto packed = allocate_aligned(bytes);
+  kernels::float_layer_pack(l.shape, l.strides, kernels::FloatStorage::f32, packed.get());
+  builder.weights().put(key, {packed, bytes}, builder.own_constant(node.inputs[1]));
+  return {{packed, bytes}, std::nullopt};
+}
 
 bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
   const Node& node = builder.node(l.node);
@@ -89,17 +138,9 @@ bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
   if (builder.graph().value(node.inputs[0]).dtype != DType::float32 &&
       builder.graph().value(node.inputs[0]).dtype != DType::undefined)
     return why = "its input is not float32", false;
-  const std::string key = node.name + "/float";
-  const size_t bytes = kernels::float_layer_packed_bytes(l.shape, kernels::FloatStorage::f32);
-  auto blob = builder.weights().find(key);
-  if (!blob || blob->size != bytes) {
-    const Tensor values = builder.real_constant(node.inputs[1]);
-    l.strides.values = values.data<float>();
-    const auto packed = allocate_aligned(bytes);
-    kernels::float_layer_pack(l.shape, l.strides, kernels::FloatStorage::f32, packed.get());
-    blob = Blob{packed, bytes};
-    builder.weights().put(key, *blob, builder.own_constant(node.inputs[1]));
-  }
+  const auto &x = builder.graph().value(node.inputs[0]).quantization,
+             &w = builder.graph().value(node.inputs[1]).quantization;
+  const PackedLayer packed = packed_layer(builder, l);
   const FusedActivation activation = real_activation(builder, node.outputs[0]);
   RealLayerParams params{};
   params.shape = l.shape;
@@ -107,7 +148,9 @@ bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
   params.high = activation.high;
   params.isa = kernels::active_isa();
   params.has_bias = bias != nullptr;
-  const View in = builder.real_operand(node.inputs[0], l.memory);
+  const bool rounds = x && x->dynamic && w;  // as the executor does, also where the layer has no integer form
+  const View in = rounds ? dynamic_values(builder, l.node, node.inputs[0], l.memory)
+                         : builder.real_operand(node.inputs[0], l.memory);
   if (bias) params.bias = builder.constant_view(builder.real_constant(l.bias)).ref();
   const View out = builder.real_result(activation.output, l.output_dims, l.memory);
   const auto stride_of = [&](const View& view) {
@@ -117,7 +160,10 @@ bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
   params.output = out.ref();
   params.input_stride = stride_of(in);
   params.output_stride = stride_of(out);
-  params.packed = builder.constant(blob->bytes, blob->bytes.get(), static_cast<int64_t>(bytes));
+  const auto bytes = static_cast<int64_t>(packed.blob.size);
+  params.packed = builder.constant(packed.blob.bytes, packed.blob.bytes.get(), bytes);
+  params.decodes = packed.lowbit.has_value();
+  if (packed.lowbit) params.lowbit = {packed.lowbit->matrix, packed.lowbit->real_levels};
   const int64_t pixels = l.shape.pixels(), channels = l.shape.out_channels;
   const bool by_pixels = l.shape.groups > 1 || (pixels + kRealPixelsPerTask - 1) / kRealPixelsPerTask >=
                                                    (channels + kRealChannelsPerTask - 1) / kRealChannelsPerTask;
@@ -132,8 +178,10 @@ bool emit_real_layer(Builder& builder, RealLayer l, std::string& why) {
   draft.scratch_bytes = static_cast<int64_t>(kernels::float_layer_scratch_bytes(l.shape));
   draft.reads = {in.buffer, params.packed.buffer};
   draft.writes = {out.buffer};
-  draft.details.bytes = static_cast<int64_t>(bytes) + 4 * (in.count() + out.count());
-  draft.details.kernel = fmt::format("{} float32", l.kind);
+  draft.details.bytes = bytes + 4 * (in.count() + out.count());
+  draft.details.kernel = packed.lowbit ? fmt::format("{} float32 x {} ({} bits stored)", l.kind, to_string(w->format),
+                                                     kernels::lowbit_bits(packed.lowbit->matrix.coding))
+                                       : fmt::format("{} float32", l.kind);
   draft.details.nodes = {l.node};
   if (activation.node >= 0) {
     draft.details.nodes.push_back(activation.node);
@@ -154,7 +202,8 @@ bool make_real_conv(Builder& builder, int32_t n, std::string& why) {
     return why = "its weights are not constant, or have more than two spatial axes", false;
   if (builder.known(node.inputs[0])) return why = "its input is constant", false;
   const ConvGeometry geometry = conv_geometry(node, builder.dims(node.inputs[0]), weight->dims());
-  RealLayer l{n, conv_shape(geometry), node.input(2), {}, {}, geometry.output_dims(), Order::channels_last};
+  RealLayer l{n, conv_shape(geometry), node.input(2), {}, {}, {}, geometry.output_dims(), Order::channels_last};
+  l.order = weight->rank() == 4 ? WeightOrder{{0, 2, 3, 1}, 1} : WeightOrder{{0, 2, 1}, 1};
   kernels::QLayerWeights order{};
   kernels::set_onnx_strides(l.shape, order);
   l.strides = {nullptr, order.stride_out, order.stride_in, order.stride_y, order.stride_x};
@@ -179,6 +228,7 @@ bool make_real_matrix(Builder& builder, int32_t n, std::string& why) {
               kernels::qgemm_shape(element_count(dims) / k, channels, k),
               gemm ? node.input(2) : kNone,
               {},
+              transposed ? WeightOrder{{0, 1}, 1} : WeightOrder{{1, 0}, 1},
               "matrix",
               dims,
               Order::row_major};

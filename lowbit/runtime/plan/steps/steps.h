@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lowbit/runtime/plan/builder.h"
+#include "lowbit/runtime/plan/nest.h"
 
 namespace lowbit::plan {
 
@@ -25,13 +26,27 @@ std::vector<StepRow> find_rows(const Node& node);
 bool make_conv(Builder& builder, int32_t node, std::string& why);
 bool make_matrix(Builder& builder, int32_t node, std::string& why);
 bool make_product(Builder& builder, int32_t node, std::string& why);
+// The same with weights of few bits, dynamic input; weights whose scales change along k.
+bool make_lowbit_conv(Builder& builder, int32_t node, std::string& why);
+bool make_lowbit_matrix(Builder& builder, int32_t node, std::string& why);
+bool make_grouped_conv(Builder& builder, int32_t node, std::string& why);
+bool make_grouped_matrix(Builder& builder, int32_t node, std::string& why);
 // Float layers and operators.
 bool make_real_conv(Builder& builder, int32_t node, std::string& why);
 bool make_real_matrix(Builder& builder, int32_t node, std::string& why);
 bool make_softmax(Builder& builder, int32_t node, std::string& why);
 bool make_layer_norm(Builder& builder, int32_t node, std::string& why);
+bool make_real_product(Builder& builder, int32_t node, std::string& why);
+bool make_real_reduce(Builder& builder, int32_t node, std::string& why);
+bool make_real_pool(Builder& builder, int32_t node, std::string& why);
+bool make_batch_norm(Builder& builder, int32_t node, std::string& why);
+bool make_pow(Builder& builder, int32_t node, std::string& why);
+bool make_cast(Builder& builder, int32_t node, std::string& why);
 bool make_real_unary(Builder& builder, int32_t node, std::string& why);
 bool make_real_binary(Builder& builder, int32_t node, std::string& why);
+// Recurrent layers: codes, float32.
+bool make_recurrent(Builder& builder, int32_t node, std::string& why);
+bool make_real_recurrent(Builder& builder, int32_t node, std::string& why);
 // Integer element-wise operators.
 bool make_sum(Builder& builder, int32_t node, std::string& why);
 bool make_mul(Builder& builder, int32_t node, std::string& why);
@@ -45,9 +60,13 @@ bool make_transpose(Builder& builder, int32_t node, std::string& why);
 bool make_slice(Builder& builder, int32_t node, std::string& why);
 bool make_split(Builder& builder, int32_t node, std::string& why);
 bool make_pad(Builder& builder, int32_t node, std::string& why);
+bool make_gather(Builder& builder, int32_t node, std::string& why);
+bool make_repeating_pad(Builder& builder, int32_t node, std::string& why);
+bool make_expand(Builder& builder, int32_t node, std::string& why);
 bool make_concat(Builder& builder, int32_t node, std::string& why);
 // Shapes: known while planning.
 bool make_shape(Builder& builder, int32_t node, std::string& why);
+bool make_known(Builder& builder, int32_t node, std::string& why);
 
 /// Whether the values are kept alike, so that elements move between them as they are: both as codes with the same
 /// parameters, or both not annotated.
