@@ -84,8 +84,7 @@ ValueId write_digits(NodeWriter& writer, const std::string& name, std::span<cons
   const auto count = static_cast<int64_t>(digits.size());
   if (chunks * packing.digits != count) {
     split = writer.reshape(split, {-1});
-    split = writer.node("Slice",
-                        {split, writer.shared(std::vector<int64_t>{0}), writer.shared(std::vector<int64_t>{count})});
+    split = writer.slice(split, {0}, {count});
   }
   return writer.reshape(split, dims);
 }
