@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Number systems against an independent implementation in numpy, scipy, scikit-learn and ml_dtypes, on the same data.
 
-    numbers_oracle.py NUMBERS_BENCH MODEL.onnx [--rows 96]
+    numbers_oracle.py NUMBERS_BENCH MODEL.onnx [--rows 24]
 
 Rows of the largest weight of MODEL (one group each) go through `numbers_bench decode`, which fits every system by least squared
 error. For each system three things are checked, and printed as a markdown table:
   levels   every decoded value lies on the system's grid as this script builds it from the formula in docs/number-systems.md
-           (largest distance, as a share of the largest level)
+           (largest distance in units of the scale)
   nearest  no other level of that grid is nearer to the value (values for which one is, out of all)
   error    sum of squared errors over that of a search here: 1,000 scales for each of up to 60 shapes, for codebooks the best of
            20 runs of scikit-learn's k-means. 1 or less: the fit is as good or better

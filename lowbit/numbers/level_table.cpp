@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "lowbit/base/error.h"
+#include "lowbit/numbers/threshold_grid.h"
 #include "lowbit/numbers/vector_loops.h"
 #include "lowbit/numbers/vector_search.h"
 
@@ -70,6 +71,11 @@ void LevelTable::sort_levels() {
 }
 
 void LevelTable::encode(const float* x, int64_t n, int32_t* codes) const {
+  constexpr size_t kManyLevels = 24;                 // few thresholds are compared one by one
+  constexpr int64_t kWorthAGrid = int64_t{1} << 12;  // values whose encoding takes longer than making the grid
+  if (levels_.size() > kManyLevels && n >= kWorthAGrid)
+    if (const auto grid = threshold_grid({thresholds_.data(), levels_.size() - 1}))
+      return grid_encode_loop(*grid, {level_codes_.data(), levels_.size()}, x, n, codes);
   threshold_encode_loop(thresholds_.data(), static_cast<int64_t>(thresholds_.size()), level_codes_.data(), x, n, codes);
 }
 

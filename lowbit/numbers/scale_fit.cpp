@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "lowbit/numbers/exact_scale.h"
+
 namespace lowbit {
 namespace {
 
@@ -62,6 +64,10 @@ double scale_error(std::span<const double> units, const WeightedPoints& points, 
 }
 
 ScaleFit best_scale(std::span<const double> units, const WeightedPoints& points, double full) {
+  if (scale_crossings(units, points) <= kMostCrossings) {
+    const double scale = exact_scale(units, points).value_or(full);
+    return {sweep(units, points, scale).error, scale};
+  }
   BestThree best;
   const auto attempt = [&](double share) { best.add({sweep(units, points, full * share).error, full * share}); };
   const int stride = points.size() <= kFewPoints ? 1 : kCoarse;

@@ -18,10 +18,11 @@ struct ScaleFit {
 /// without levels on their side do not count. 1 for a zero range.
 float covering_scale(std::span<const double> units, ValueRange range);
 
-/// The scale that minimises the squared error of the levels scale * units, units ascending. The error has many local
-/// minima, so: shares of `full` from 2^-12 to 1.4, in steps of 1/200 (above 4096 points of 1/50, then finer around the
-/// best), and from the best three, least squares in turns (cells for given levels; scale = sum(w x u) / sum(w u^2) for
-/// given cells). Cost: about 330 (130) sweeps of units.size() binary searches.
+/// The scale that minimises the squared error of the levels scale * units, units ascending: the best of all for few
+/// points (exact_scale.h). For more, since the error has many local minima: shares of `full` from 2^-12 to 1.4, in
+/// steps of 1/200 (above 4096 points of 1/50, then finer around the best), and from the best three, least squares in
+/// turns (cells for given levels; scale = sum(w x u) / sum(w u^2) for given cells). Cost: about 330 (130) sweeps of
+/// units.size() binary searches.
 ScaleFit best_scale(std::span<const double> units, const WeightedPoints& points, double full);
 
 /// Error of one scale.

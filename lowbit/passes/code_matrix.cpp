@@ -38,4 +38,21 @@ CodeLayout code_layout(const Granularity& granularity, const Dims& dims) {
   return layout;
 }
 
+ValueId spread_over_blocks(NodeWriter& writer, const CodeLayout& layout, ValueId parameters) {
+  if (layout.divides) return parameters;
+  const Dims whole = {layout.row_blocks, layout.rows, layout.column_blocks, layout.width};
+  ValueId x = writer.node("Expand", {parameters, writer.shared(whole)});
+  x = writer.reshape(x, {whole[0] * whole[1], whole[2] * whole[3]});
+  return writer.slice(x, {0, 0}, {layout.channels, layout.columns});
+}
+
+void write_in_tensor_order(NodeWriter& writer, const CodeLayout& layout, ValueId x, ValueId target) {
+  if (layout.matrix && layout.outer > 1) {
+    x = writer.reshape(x, {layout.channels, layout.outer, layout.inner});
+    x = writer.node("Transpose", {x}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
+  }
+  if (layout.matrix) x = writer.reshape(x, layout.dims);
+  writer.end_at(x, target);
+}
+
 }  // namespace lowbit

@@ -1,8 +1,9 @@
 // code_matrix.h: the order in which the codes of a constant lie in a file, so that the parameters of a group meet its
-// codes by broadcasting.
+// codes by broadcasting, and the nodes that lead into this order and out of it.
 #pragma once
 
 #include "lowbit/core/quantization.h"
+#include "lowbit/passes/node_writer.h"
 
 namespace lowbit {
 
@@ -19,6 +20,13 @@ struct CodeLayout {
 };
 
 CodeLayout code_layout(const Granularity& granularity, const Dims& dims);
+
+/// Parameters in layout.parameters, repeated over the elements of their blocks where blocks do not fill the matrix, so
+/// that they broadcast against layout.work in any case.
+ValueId spread_over_blocks(NodeWriter& writer, const CodeLayout& layout, ValueId parameters);
+/// Values in layout.work (or any dims with as many elements in the same order), led to the dims of the tensor and to
+/// the place of `target`.
+void write_in_tensor_order(NodeWriter& writer, const CodeLayout& layout, ValueId x, ValueId target);
 
 /// Elements of a tensor in the order of the layout.
 template <typename T>

@@ -9,6 +9,7 @@
 #include "lowbit/core/weights.h"
 #include "lowbit/passes/code_matrix.h"
 #include "lowbit/passes/level_model.h"
+#include "lowbit/passes/lower_vectors.h"
 #include "lowbit/passes/packed_digits.h"
 
 namespace lowbit {
@@ -38,13 +39,7 @@ class WeightWriter {
         values_(weight_values(graph_.value(id))),
         codes_(weight_codes(graph_.value(id)).cast(DType::int32)),
         layout_(code_layout(q_.granularity, values_.dims())),
-        each_(static_cast<size_t>(q_.format.system->param_count(q_.format))) {
-    if (codes_.dims() != values_.dims())
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("ONNX files cannot say {}, whose codes stand for vectors (write a .lbq file)",
-                              to_string(q_.format)),
-                  printable(name_));
-  }
+        each_(static_cast<size_t>(q_.format.system->param_count(q_.format))) {}
 
   std::optional<WeightHint> write() {
     graph_.value(id_).constant.reset();
@@ -52,7 +47,6 @@ class WeightWriter {
     hint_.value = name_;
     hint_.format = q_.format;
     hint_.granularity = q_.granularity;
-    if (values_.count() == 0 || options_.simulate) return keep_values();
     if (named(q_.format, "float16") || named(q_.format, "bfloat16")) return write_half();
     if (onnx_code_type(q_.format, options_.max_opset) != DType::undefined && is_float8()) return write_float8();
     if (is_linear(q_.format) && q_.granularity.kind != Granularity::Kind::block &&
@@ -67,11 +61,6 @@ class WeightWriter {
 
  private:
   bool is_float8() const { return q_.format.bits == 8 && !is_linear(q_.format); }
-
-  std::optional<WeightHint> keep_values() {
-    graph_.value(id_).constant = values_;
-    return std::nullopt;
-  }
 
   std::vector<int32_t> ordered_codes() const { return in_layout(layout_, codes_.data<int32_t>()); }
 
@@ -126,7 +115,7 @@ class WeightWriter {
     if (layout_.matrix) attributes["block_size"] = q_.granularity.size;
     const ValueId made =
         writer_.node("DequantizeLinear", std::move(inputs), std::move(attributes), b.in_place ? id_ : kNone);
-    if (!b.in_place) finish(made);
+    if (!b.in_place) write_in_tensor_order(writer_, layout_, made, id_);
   }
 
   std::optional<WeightHint> write_linear() {
@@ -202,7 +191,7 @@ class WeightWriter {
       x = writer_.cast(graph_.add_constant(name_ + "_codes", bits), type);
     }
     if (standard) x = standardize(x);
-    finish(x);
+    write_in_tensor_order(writer_, layout_, x, id_);
     std::vector<std::string> names;
     if (standard) names = {name_ + "_mean", name_ + "_deviation"};
     if (linear) names.insert(names.end(), {name_ + "_scale", name_ + "_zero_point"});
@@ -221,7 +210,7 @@ class WeightWriter {
     const DType stored =
         q_.format.bits <= 8 ? (is_signed ? DType::int8 : DType::uint8) : (is_signed ? DType::int16 : DType::uint16);
     const ValueId zero = graph_.add_constant(name_ + "_zero_point", Tensor::from(parameter_dims(), zeros).cast(stored));
-    return writer_.node("Sub", {x, expand(writer_.cast(zero, type))});
+    return writer_.node("Sub", {x, spread_over_blocks(writer_, layout_, writer_.cast(zero, type))});
   }
 
   ValueId standardize(ValueId x) {
@@ -250,7 +239,7 @@ class WeightWriter {
       x = standardize(x);
     else if (type == DType::float64)
       x = writer_.cast(x, DType::float32);
-    finish(x);
+    write_in_tensor_order(writer_, layout_, x, id_);
     describe(*model, codebook);
     return hint_;
   }
@@ -272,7 +261,7 @@ class WeightWriter {
       offsets = writer_.node(
           "Mul", {writer_.cast(row, DType::int32), writer_.shared(Tensor::scalar(static_cast<int32_t>(levels)))});
     }
-    return expand(offsets);
+    return spread_over_blocks(writer_, layout_, offsets);
   }
 
   /// The parameters of a group are its levels by code, so the table holds them.
@@ -349,27 +338,7 @@ class WeightWriter {
   ValueId spread(const std::string& name, const std::vector<float>& values, DType type) {
     ValueId x = compact(name, Tensor::from(parameter_dims(), values));
     if (type != DType::float32) x = writer_.cast(x, type);
-    return expand(x);
-  }
-
-  /// Repeats parameters over the elements of their blocks where blocks do not fill the matrix.
-  ValueId expand(ValueId x) {
-    if (layout_.divides) return x;
-    const Dims whole = {layout_.row_blocks, layout_.rows, layout_.column_blocks, layout_.width};
-    x = writer_.node("Expand", {x, writer_.shared(whole)});
-    x = writer_.reshape(x, {whole[0] * whole[1], whole[2] * whole[3]});
-    return writer_.node("Slice", {x, writer_.shared(std::vector<int64_t>{0, 0}),
-                                  writer_.shared(std::vector<int64_t>{layout_.channels, layout_.columns})});
-  }
-
-  /// From the work dims to those of the tensor.
-  void finish(ValueId x) {
-    if (layout_.matrix && layout_.outer > 1) {
-      x = writer_.reshape(x, {layout_.channels, layout_.outer, layout_.inner});
-      x = writer_.node("Transpose", {x}, {{"perm", std::vector<int64_t>{1, 0, 2}}});
-    }
-    if (layout_.matrix) x = writer_.reshape(x, layout_.dims);
-    writer_.end_at(x, id_);
+    return spread_over_blocks(writer_, layout_, x);
   }
 
   static std::vector<int32_t> to_vector(const Tensor& codes) {
@@ -412,6 +381,14 @@ DType onnx_code_type(const NumberFormat& format, int64_t max_opset) {
 }
 
 std::optional<WeightHint> lower_weight(NodeWriter& writer, ValueId id, const LowerOptions& options) {
+  Value& value = writer.graph().value(id);
+  const Tensor values = weight_values(value);
+  if (options.simulate || values.count() == 0) {
+    value.constant = values;
+    value.quantization.reset();
+    return std::nullopt;
+  }
+  if (value.quantization->format.vector_size > 1) return lower_vectors(writer, id);
   return WeightWriter(writer, id, options).write();
 }
 

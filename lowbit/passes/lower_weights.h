@@ -1,9 +1,9 @@
 // lower_weights.h: an annotated constant in a form that ONNX can say. Forms, by the number system:
 //   intN, uintN          codes -> DequantizeLinear, in a type of their width where the opset has it, else unpacked
-//   first;
-//                        groups as block_size (opset 21); blocks RxC as (code - zero point) * scale
+//                        first; groups as block_size (opset 21); blocks RxC as (code - zero point) * scale
 //   fp8                  DequantizeLinear of 8-bit floats (opset 19; written in 21)
 //   float16, bfloat16    Cast
+//   vq                   packed codes -> Gather of rows of the codebook (lower_vectors.h)
 //   everything else      packed codes -> Gather from a table of levels -> times scale
 // All of them give the decoded float32 values bit for bit.
 #pragma once

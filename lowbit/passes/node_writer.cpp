@@ -68,4 +68,9 @@ ValueId NodeWriter::cast(ValueId x, DType to) { return node("Cast", {x}, {{"to",
 
 ValueId NodeWriter::reshape(ValueId x, const Dims& dims) { return node("Reshape", {x, shared(dims)}); }
 
+ValueId NodeWriter::slice(ValueId x, const std::vector<int64_t>& begin, const std::vector<int64_t>& end) {
+  const ValueId from = shared(begin);
+  return node("Slice", {x, from, shared(end)});
+}
+
 }  // namespace lowbit

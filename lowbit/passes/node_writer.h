@@ -32,6 +32,8 @@ class NodeWriter {
 
   ValueId cast(ValueId x, DType to);
   ValueId reshape(ValueId x, const Dims& dims);
+  /// Elements begin to end (excluded) of the first axes.
+  ValueId slice(ValueId x, const std::vector<int64_t>& begin, const std::vector<int64_t>& end);
 
  private:
   std::string fresh_name();

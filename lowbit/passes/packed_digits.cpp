@@ -8,6 +8,14 @@ namespace {
 
 constexpr int64_t kByteCodes = 256;
 
+/// Codes that are written as low and high digits: the number of low ones, or 0. Chunks of seven bytes would need sums
+/// above 2^53, which ONNX Runtime's ReduceSum rounds (1.31 sums int64 in double).
+int64_t low_codes(int64_t codes) {
+  constexpr int64_t kSixBits = 64, kSevenBits = 128, kHalfByte = 16;
+  if (codes > kByteCodes) return kByteCodes;
+  return codes > kSixBits && codes <= kSevenBits ? kHalfByte : 0;
+}
+
 std::vector<uint8_t> pack(std::span<const int32_t> digits, const DigitPacking& packing) {
   const auto per = static_cast<size_t>(packing.digits), bytes = static_cast<size_t>(packing.bytes);
   const size_t chunks = (digits.size() + per - 1) / per;
@@ -55,7 +63,8 @@ DigitPacking digit_packing(int64_t codes) {
 }
 
 int64_t packed_digit_bytes(int64_t codes, int64_t n) {
-  if (codes > kByteCodes) return n + packed_digit_bytes((codes + kByteCodes - 1) / kByteCodes, n);
+  if (const int64_t low = low_codes(codes); low > 0)
+    return packed_digit_bytes(low, n) + packed_digit_bytes((codes + low - 1) / low, n);
   const DigitPacking packing = digit_packing(codes);
   return (n + packing.digits - 1) / packing.digits * packing.bytes;
 }
@@ -63,16 +72,16 @@ int64_t packed_digit_bytes(int64_t codes, int64_t n) {
 ValueId write_digits(NodeWriter& writer, const std::string& name, std::span<const int32_t> digits, int64_t codes,
                      const Dims& dims) {
   Graph& graph = writer.graph();
-  if (codes > kByteCodes) {
+  if (const int64_t base = low_codes(codes); base > 0) {
     std::vector<int32_t> low, high;
     for (int32_t digit : digits) {
-      low.push_back(digit % static_cast<int32_t>(kByteCodes));
-      high.push_back(digit / static_cast<int32_t>(kByteCodes));
+      low.push_back(digit % static_cast<int32_t>(base));
+      high.push_back(digit / static_cast<int32_t>(base));
     }
-    const ValueId small = writer.cast(write_digits(writer, name, low, kByteCodes, dims), DType::int32);
-    const ValueId large = writer.cast(
-        write_digits(writer, name + "_high", high, (codes + kByteCodes - 1) / kByteCodes, dims), DType::int32);
-    const ValueId factor = writer.shared(Tensor::scalar(static_cast<int32_t>(kByteCodes)));
+    const ValueId small = writer.cast(write_digits(writer, name, low, base, dims), DType::int32);
+    const ValueId large =
+        writer.cast(write_digits(writer, name + "_high", high, (codes + base - 1) / base, dims), DType::int32);
+    const ValueId factor = writer.shared(Tensor::scalar(static_cast<int32_t>(base)));
     return writer.node("Add", {small, writer.node("Mul", {large, factor})});
   }
   const DigitPacking packing = digit_packing(codes);
@@ -84,8 +93,7 @@ ValueId write_digits(NodeWriter& writer, const std::string& name, std::span<cons
   const auto count = static_cast<int64_t>(digits.size());
   if (chunks * packing.digits != count) {
     split = writer.reshape(split, {-1});
-    split = writer.node("Slice",
-                        {split, writer.shared(std::vector<int64_t>{0}), writer.shared(std::vector<int64_t>{count})});
+    split = writer.slice(split, {0}, {count});
   }
   return writer.reshape(split, dims);
 }

@@ -1,7 +1,8 @@
 // packed_digits.h: codes in few bytes, and the ONNX nodes that unpack them with integer division only (Cast, Div, Mod),
 // which every engine has from opset 13 on. A chunk of bytes is one little-endian number whose digits are the codes.
 //   width 1, 2, 4      8, 4, 2 codes in a byte
-//   width 3, 5, 6, 7   8, 8, 4, 8 codes in 3, 5, 3, 7 bytes
+//   width 3, 5, 6      8, 8, 4 codes in 3, 5, 3 bytes
+//   width 7            the low 4 bits, then the high 3 bits packed by themselves
 //   three codes        5 codes in a byte, base 3: 1.6 bits each
 //   width 9 to 16      the low bytes, then the high bits packed by themselves
 #pragma once
@@ -16,7 +17,7 @@ struct DigitPacking {
   int64_t digits = 8;  ///< in a chunk
   int64_t bytes = 1;   ///< of a chunk
 };
-/// For 2 to 256 different codes.
+/// For 2 to 256 different codes, except 65 to 128.
 DigitPacking digit_packing(int64_t codes);
 
 /// Bytes that n codes of this many different values take.

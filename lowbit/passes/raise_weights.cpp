@@ -21,7 +21,7 @@ namespace {
 /// Nodes before one weight; what this library writes needs fewer than 20.
 constexpr size_t kMostNodes = 64;
 /// Elements that decoding may make for each byte of the constants it reads: 8 one-bit codes, and parameters that are
-/// repeated over blocks which stick out of the tensor.
+/// repeated over blocks which stick out of the tensor. In vector systems, times the size of a vector.
 constexpr int64_t kElementsPerByte = 32, kSmallElements = 1 << 16;
 
 /// Computes values from constants only, within what the constants explain.
@@ -30,12 +30,12 @@ class ConstantCone {
   explicit ConstantCone(const Graph& graph) : graph_(graph), producers_(graph.producers()), threads_(1) {}
 
   /// Nothing if the value depends on an input, or on too much.
-  std::optional<Tensor> value_of(ValueId id) {
+  std::optional<Tensor> value_of(ValueId id, int64_t vector_size = 1) {
     std::vector<int32_t> order;
     std::set<int32_t> seen;
     int64_t bytes = 0;
     if (!collect(id, order, seen, bytes)) return std::nullopt;
-    const int64_t budget = std::max(kSmallElements, checked_mul(bytes, kElementsPerByte));
+    const int64_t budget = std::max(kSmallElements, checked_mul(bytes, kElementsPerByte * vector_size));
     for (int32_t n : order)
       if (!compute(graph_.nodes[static_cast<size_t>(n)], budget)) return std::nullopt;
     const Tensor* found = tensor(id);
@@ -104,8 +104,7 @@ class ConstantCone {
     static const std::set<std::string_view> kBroadcasting = {"Mul", "Div", "Mod", "Add", "Sub"};
     if (!node.domain.empty()) return false;
     if (kSameSize.count(node.op)) return largest <= budget;
-    if (node.op == "Gather")
-      return inputs.size() == 2 && inputs[0] && inputs[1] && inputs[0]->rank() == 1 && inputs[1]->count() <= budget;
+    if (node.op == "Gather") return looks_up_rows(node, inputs, budget);
     if (kBroadcasting.count(node.op)) {
       if (inputs.size() != 2 || !inputs[0] || !inputs[1]) return false;
       return element_count(broadcast_dims(inputs[0]->dims(), inputs[1]->dims())) <= budget;
@@ -115,6 +114,13 @@ class ConstantCone {
     const auto wanted = inputs[1]->values<int64_t>();
     if (!inputs[0] || std::any_of(wanted.begin(), wanted.end(), [](int64_t dim) { return dim < 1; })) return false;
     return element_count(broadcast_dims(inputs[0]->dims(), {wanted.begin(), wanted.end()})) <= budget;
+  }
+
+  /// Levels, or vectors that are rows of a matrix.
+  static bool looks_up_rows(const Node& node, const std::vector<const Tensor*>& inputs, int64_t budget) {
+    if (inputs.size() != 2 || !inputs[0] || !inputs[1] || node.attributes.contains("axis")) return false;
+    const int64_t rank = inputs[0]->rank();
+    return (rank == 1 || rank == 2) && checked_mul(inputs[1]->count(), rank == 2 ? inputs[0]->dim(1) : 1) <= budget;
   }
 
   static bool in_range(const std::vector<const Tensor*>& inputs, int64_t budget) {
@@ -164,7 +170,7 @@ class WeightRaiser {
 
  private:
   bool raise(ValueId id, const WeightHint& hint) {
-    const std::optional<Tensor> values = cone_.value_of(id);
+    const std::optional<Tensor> values = cone_.value_of(id, hint.format.vector_size);
     if (!values || values->dtype() != DType::float32) return false;
     Quantization q;
     q.format = hint.format;
@@ -182,7 +188,8 @@ class WeightRaiser {
       return false;
     }
     Value& value = graph_.value(id);
-    value.constant = encode_tensor(q, *values).cast(code_dtype(q));
+    // Codes of vectors have dims of their own, so those weights stay values.
+    value.constant = q.format.vector_size > 1 ? *values : encode_tensor(q, *values).cast(code_dtype(q));
     value.quantization = std::move(q);
     value.dtype = DType::float32;
     value.shape = to_shape(values->dims());

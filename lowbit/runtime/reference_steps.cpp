@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "lowbit/base/text.h"
+#include "lowbit/core/weights.h"
 #include "lowbit/ops/op.h"
 #include "lowbit/runtime/lookup.h"
 
@@ -34,7 +35,8 @@ class ConcreteInference : public InferContext {
   DType input_dtype(size_t i) const override {
     if (!has_input(i)) return DType::undefined;
     const Tensor* known = builder_.known(node_.input(i));
-    return known ? known->dtype() : builder_.graph().value(node_.input(i)).dtype;
+    const Value& value = builder_.graph().value(node_.input(i));
+    return known && !holds_codes(value) ? known->dtype() : value.dtype;  // codes are read as what they stand for
   }
   const Shape* input_shape(size_t i) const override { return has_input(i) ? &shapes_[i] : nullptr; }
   const Tensor* input_constant(size_t i) const override { return builder_.known(node_.input(i)); }

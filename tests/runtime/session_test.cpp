@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "lowbit/core/weights.h"
 #include "lowbit/runtime/executor.h"
 #include "lowbit/runtime/reference_steps.h"
 #include "tests/runtime/random_graph.h"
+#include "tests/support/graph_builder.h"
 
 namespace lowbit {
 namespace {
@@ -92,6 +94,27 @@ TEST(RandomGraphs, GiveTheBitsOfTheExecutor) {
       found = error.what();
     }
     ASSERT_EQ(found, "") << "seed " << seed << "\n" << dump(make_random_graph(static_cast<uint64_t>(seed)).graph);
+  }
+}
+
+TEST(Sessions, LookUpEmbeddingsThatAreHeldAsCodes) {
+  for (const char* system : {"int8", "int4", "log4", "codebook3"}) {
+    testing::GraphBuilder b;
+    const ValueId words = b.input("words", {4}, DType::int64);
+    const ValueId table = b.constant("table", testing::random_tensor({6, 5}, 2));
+    b.annotate_weight(table, system, 0);
+    const Tensor values = fake_quantize(*b.graph.value(table).quantization, *b.graph.constant(table));
+    b.graph.value(table).constant = weight_codes(b.graph.value(table));
+    b.output(b.node("Gather", "embedding", {table, words}));
+    const Tensor picked = Tensor::from(Dims{4}, std::vector<int64_t>{5, 0, 3, 3});
+    const auto graph = std::make_shared<const Graph>(b.graph);
+    Session session(std::make_shared<CompiledModel>(graph, toolkit_steps()), {}, {{4}});
+    const Tensor found = run_session(session, *graph, {{"words", picked}})[0];
+    ASSERT_EQ(found.dtype(), DType::float32) << system;
+    for (int64_t row = 0; row < 4; ++row)
+      for (int64_t column = 0; column < 5; ++column)
+        EXPECT_EQ(found.data<float>()[row * 5 + column], values.data<float>()[picked.data<int64_t>()[row] * 5 + column])
+            << system;
   }
 }
 
