@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 def compiled(build, folder):
     """start_bench linked with the static library of the build."""
     program = folder / "start_bench"
-    libraries = [build / "rooms/liblowbit_runtime.a", "-l:libpthreadpool.so.0", "-lstdc++", "-lm", "-lpthread"]
+    libraries = [build / "rooms/liblowbit_runtime.a", "-l:libpthreadpool.so.0", "-lstdc++", "-lm", "-lpthread", "-Wl,--gc-sections"]
     command = ["cc", "-std=c11", "-O2", f"-I{measure.ROOT}", HERE / "start_bench.c", "-o", program, *libraries]
     measure.run_process(command)
     return program

@@ -51,6 +51,8 @@ foreach(form shared static)
           LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT runtime
           ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime)
 endforeach()
+# What needs more than a device has is never reached, and goes by sections.
+target_link_options(lowbit_runtime_static INTERFACE -Wl,--gc-sections)
 set_target_properties(lowbit_runtime_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 # Only the C interface is visible, and only what it reaches is kept.
 set(exports ${PROJECT_SOURCE_DIR}/lowbit/device/exports.map)

@@ -118,7 +118,7 @@ double largest_weight_code(const Recipe& recipe) {
   return std::max(1.0, std::exp2(bits - 1) - 1);
 }
 
-void apply(Graph& graph, const MethodContext& context) {
+void apply_fill_range(Graph& graph, const MethodContext& context) {
   if (context.recipe.activations == "none") return;
   const ActivationSystem system = parse_activation_system(context.recipe.activations);
   const std::vector<ChannelLink> links = find_channel_links(graph);
@@ -145,7 +145,7 @@ const Method& fill_range_method() {
                              .summary = "grows activation channels until each uses the whole range of its tensor",
                              .paper = "after Nagel et al., ICCV 2019, arXiv:1906.04721",
                              .needs_data = true,
-                             .apply = apply,
+                             .apply = apply_fill_range,
                              .stage = MethodStage::float_network};
   return method;
 }

@@ -13,7 +13,7 @@
 namespace lowbit {
 namespace {
 
-using Results = std::vector<Tensor>;
+using Gradients = std::vector<Tensor>;
 
 bool wants(const GradientContext& c, size_t i) { return i < c.wanted.size() && c.wanted[i] && c.inputs[i] != nullptr; }
 
@@ -21,8 +21,8 @@ const float* in(const GradientContext& c, size_t i) { return c.inputs[i]->data<f
 
 /// dL/dx of y = f(x), slope(x, y) = f'(x), for operators of one activation.
 template <typename Slope>
-Results elementwise(const GradientContext& c, Slope slope) {
-  Results result(c.inputs.size());
+Gradients elementwise(const GradientContext& c, Slope slope) {
+  Gradients result(c.inputs.size());
   if (!wants(c, 0)) return result;
   result[0] = Tensor::uninitialized(DType::float32, c.inputs[0]->dims());
   float* to = result[0].mutable_data<float>();
@@ -31,8 +31,8 @@ Results elementwise(const GradientContext& c, Slope slope) {
   return result;
 }
 
-Results conv(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients conv(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   ConvGradients made = conv_gradients(c.node, *c.inputs[0], *c.inputs[1], c.gradient, wants(c, 0), wants(c, 1));
   result[0] = std::move(made.x);
   result[1] = std::move(made.w);
@@ -48,8 +48,8 @@ void product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k
 }
 
 /// y [m, n] = x [m, k] w, w [k, n] or, transposed, [n, k].
-Results matrix(const GradientContext& c, bool transposed) {
-  Results result(c.inputs.size());
+Gradients matrix(const GradientContext& c, bool transposed) {
+  Gradients result(c.inputs.size());
   const Tensor &x = *c.inputs[0], &w = *c.inputs[1];
   if (w.rank() != 2 || x.rank() < 1)
     throw Error(ErrorCode::unsupported, "there is no gradient of a product of stacks of matrices", c.node.name);
@@ -70,8 +70,8 @@ Results matrix(const GradientContext& c, bool transposed) {
   return result;
 }
 
-Results matmul(const GradientContext& c) { return matrix(c, false); }
-Results gemm(const GradientContext& c) {
+Gradients matmul(const GradientContext& c) { return matrix(c, false); }
+Gradients gemm(const GradientContext& c) {
   if (c.node.attr_float("alpha", 1) != 1 || c.node.attr_float("beta", 1) != 1 || c.node.attr_int("transA", 0) != 0)
     throw Error(ErrorCode::unsupported, "there is no gradient of a Gemm that scales or transposes its input",
                 c.node.name);
@@ -111,32 +111,32 @@ Tensor reduced(const Tensor& gradient, const Dims& dims) {
   return result;
 }
 
-Results sum(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients sum(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   for (size_t i = 0; i < 2; ++i)
     if (wants(c, i))
       result[i] = c.inputs[i]->dims() == c.gradient.dims() ? c.gradient : reduced(c.gradient, c.inputs[i]->dims());
   return result;
 }
 
-Results relu(const GradientContext& c) {
+Gradients relu(const GradientContext& c) {
   return elementwise(c, [](float, float y) { return y > 0 ? 1.0f : 0.0f; });
 }
-Results clip(const GradientContext& c) {
+Gradients clip(const GradientContext& c) {
   const auto limit = [&](size_t i, float fallback) {
     return i < c.inputs.size() && c.inputs[i] && c.inputs[i]->count() == 1 ? *in(c, i) : fallback;
   };
   const float low = limit(1, -INFINITY), high = limit(2, INFINITY);
   return elementwise(c, [=](float x, float) { return x > low && x < high ? 1.0f : 0.0f; });
 }
-Results leaky_relu(const GradientContext& c) {
+Gradients leaky_relu(const GradientContext& c) {
   const float slope = c.node.attr_float("alpha", 0.01f);
   return elementwise(c, [=](float x, float) { return x > 0 ? 1.0f : slope; });
 }
-Results sigmoid(const GradientContext& c) {
+Gradients sigmoid(const GradientContext& c) {
   return elementwise(c, [](float, float y) { return y * (1 - y); });
 }
-Results tanh(const GradientContext& c) {
+Gradients tanh(const GradientContext& c) {
   return elementwise(c, [](float, float y) { return 1 - y * y; });
 }
 
@@ -164,8 +164,8 @@ void windows(const PoolGeometry& g, Visit visit) {
         }
 }
 
-Results max_pool(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients max_pool(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   if (!wants(c, 0)) return result;
   result[0] = Tensor(DType::float32, c.inputs[0]->dims());
   float* to = result[0].mutable_data<float>();
@@ -180,8 +180,8 @@ Results max_pool(const GradientContext& c) {
   return result;
 }
 
-Results average_pool(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients average_pool(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   if (!wants(c, 0)) return result;
   result[0] = Tensor(DType::float32, c.inputs[0]->dims());
   float* to = result[0].mutable_data<float>();
@@ -199,8 +199,8 @@ Results average_pool(const GradientContext& c) {
 }
 
 /// A mean over all axes behind `axis`, or any other whose result repeats its gradient: GlobalAveragePool, ReduceMean.
-Results mean(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients mean(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   if (!wants(c, 0)) return result;
   const Dims& dims = c.inputs[0]->dims();
   std::vector<char> summed(dims.size(), 0);
@@ -226,8 +226,8 @@ Results mean(const GradientContext& c) {
 
 /// Operators whose results are elements of their input: the operator is applied to the elements' numbers (from 1 on; 0
 /// is padding), which says where each came from.
-Results movement(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients movement(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   ThreadPool threads(1);
   int64_t first = 1;
   std::vector<Tensor> numbers(c.inputs.size());
@@ -257,15 +257,15 @@ Results movement(const GradientContext& c) {
 }
 
 /// The bytes stay in place.
-Results reshape(const GradientContext& c) {
-  Results result(c.inputs.size());
+Gradients reshape(const GradientContext& c) {
+  Gradients result(c.inputs.size());
   if (wants(c, 0)) result[0] = c.gradient.reshaped(c.inputs[0]->dims());
   return result;
 }
 
 struct Row {
   std::string_view op;
-  Results (*run)(const GradientContext& context);
+  Gradients (*run)(const GradientContext& context);
 };
 
 const Row* find_row(const Node& node) {

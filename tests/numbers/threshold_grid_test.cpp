@@ -15,14 +15,14 @@
 namespace lowbit {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kBeyond = std::numeric_limits<float>::infinity();
 
 /// The thresholds, their neighbours, every kind of float, and patterns at random.
 std::vector<float> probes(std::span<const float> thresholds) {
-  std::vector<float> x = {0,      -0.0f,   kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN(),
-                          1e-45f, -1e-45f, 3.4e38f,   -3.4e38f};
+  std::vector<float> x = {0,      -0.0f,   kBeyond, -kBeyond, std::numeric_limits<float>::quiet_NaN(),
+                          1e-45f, -1e-45f, 3.4e38f, -3.4e38f};
   for (const float t : thresholds)
-    for (const float v : {t, std::nextafter(t, -kInfinity), std::nextafter(t, kInfinity)}) x.push_back(v);
+    for (const float v : {t, std::nextafter(t, -kBeyond), std::nextafter(t, kBeyond)}) x.push_back(v);
   Random random(5);
   for (int i = 0; i < 20000; ++i) {
     const auto bits = static_cast<uint32_t>(random.bits());

@@ -13,7 +13,7 @@ namespace {
 
 using testing::random_tensor;
 
-struct Case {
+struct GradientCase {
   std::string op;
   std::vector<Tensor> inputs;
   size_t learned = 1;  ///< how many of the inputs have a gradient
@@ -22,7 +22,7 @@ struct Case {
 
 const std::vector<int64_t> kPads = {1, 0, 1, 1}, kStrides = {2, 1}, kWindow = {3, 2}, kDilations = {2, 1};
 
-std::vector<Case> cases() {
+std::vector<GradientCase> gradient_cases() {
   const Tensor picture = random_tensor({2, 4, 7, 6}, 1);
   const auto ints = [](std::vector<int64_t> values) {
     return Tensor::from<int64_t>({static_cast<int64_t>(values.size())}, values);
@@ -63,7 +63,7 @@ std::vector<Case> cases() {
   };
 }
 
-Node node_of(const Case& c) {
+Node node_of(const GradientCase& c) {
   Node node;
   node.op = node.name = c.op;
   node.attributes = c.attributes;
@@ -87,7 +87,7 @@ double product(const Tensor& a, const Tensor& b) {
 }
 
 TEST(Gradient, IsTheSlopeOfTheReference) {
-  for (const Case& c : cases()) {
+  for (const GradientCase& c : gradient_cases()) {
     const Node node = node_of(c);
     ASSERT_TRUE(has_gradient(node)) << c.op;
     const Tensor y = result(node, c.inputs), direction = random_tensor(y.dims(), 20);
@@ -118,7 +118,7 @@ TEST(Gradient, IsTheSlopeOfTheReference) {
 }
 
 TEST(Gradient, IsOnlyMadeWhereItIsWanted) {
-  const Case c = cases()[0];
+  const GradientCase c = gradient_cases()[0];
   const Node node = node_of(c);
   const Tensor y = result(node, c.inputs);
   const std::vector<Tensor> made = gradients({node, {&c.inputs[0], &c.inputs[1]}, y, y, {0, 1}});
@@ -127,7 +127,7 @@ TEST(Gradient, IsOnlyMadeWhereItIsWanted) {
 }
 
 TEST(Gradient, SaysWhatHasNone) {
-  Case c{"Erf", {random_tensor({3}, 1)}};
+  GradientCase c{"Erf", {random_tensor({3}, 1)}};
   const Node node = node_of(c);
   EXPECT_FALSE(has_gradient(node));
   EXPECT_THROW(gradients({node, {&c.inputs[0]}, c.inputs[0], c.inputs[0], {1}}), Error);

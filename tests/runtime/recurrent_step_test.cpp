@@ -8,7 +8,7 @@
 #include "lowbit/runtime/session.h"
 #include "tests/support/graph_builder.h"
 
-namespace lowbit {
+namespace lowbit::recurrent_step_test {
 namespace {
 
 using testing::GraphBuilder;
@@ -179,4 +179,4 @@ TEST(RecurrentStep, StaysFloatWithItsReasonWhereTheInputIsFloat) {
 }
 
 }  // namespace
-}  // namespace lowbit
+}  // namespace lowbit::recurrent_step_test

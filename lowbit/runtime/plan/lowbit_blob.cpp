@@ -18,9 +18,6 @@ struct alignas(64) Header {
   float real_levels[16];
 };
 
-constexpr size_t kLine = 64;
-size_t rounded(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
-
 /// Where the parts of an entry lie; they follow from the header alone.
 struct Layout {
   size_t codes = sizeof(Header), scales, zeros, offsets, bytes;
@@ -31,9 +28,9 @@ struct Layout {
     m.k = h.k;
     m.group = h.group;
     const auto parameters = static_cast<size_t>(m.blocks() * m.groups() * kernels::kLowbitRows);
-    scales = codes + rounded(kernels::lowbit_code_bytes(static_cast<LowbitCoding>(h.coding), h.n, h.k));
-    zeros = scales + (h.has_scales ? rounded(parameters * sizeof(float)) : 0);
-    offsets = zeros + (h.has_zeros ? rounded(parameters) : 0);
+    scales = codes + blob_aligned(kernels::lowbit_code_bytes(static_cast<LowbitCoding>(h.coding), h.n, h.k));
+    zeros = scales + (h.has_scales ? blob_aligned(parameters * sizeof(float)) : 0);
+    offsets = zeros + (h.has_zeros ? blob_aligned(parameters) : 0);
     bytes = offsets + (h.has_offsets ? static_cast<size_t>(m.blocks() * kernels::kLowbitRows) * sizeof(float) : 0);
   }
 };

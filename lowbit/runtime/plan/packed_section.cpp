@@ -10,9 +10,10 @@ namespace {
 
 constexpr char kMagic[4] = {'L', 'B', 'P', 'W'};
 constexpr uint32_t kVersion = 2;
-constexpr size_t kHead = 24, kEntry = 24, kLine = 64;
+constexpr size_t kHead = 24, kEntry = 24;
 
-size_t rounded(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
+/// Bytes of a text, which is padded to 8.
+size_t padded_text(size_t length) { return (length + 7) / 8 * 8; }
 
 /// Reads numbers from the front of the section.
 struct Reader {
@@ -48,30 +49,30 @@ Tensor write_packed_section(const WeightStore& store) {
   const std::map<std::string, Blob> entries = store.entries();
   size_t head = kHead;
   const std::set<std::string> names = store.sources();
-  for (const auto& [key, blob] : entries) head += kEntry + rounded(key.size(), 8);
-  for (const std::string& name : names) head += 8 + rounded(name.size(), 8);
-  size_t total = rounded(head, kLine);
-  for (const auto& [key, blob] : entries) total += rounded(blob.size, kLine);
+  for (const auto& [key, blob] : entries) head += kEntry + padded_text(key.size());
+  for (const std::string& name : names) head += 8 + padded_text(name.size());
+  size_t total = blob_aligned(head);
+  for (const auto& [key, blob] : entries) total += blob_aligned(blob.size);
   Tensor section(DType::uint8, {static_cast<int64_t>(total)});
   std::byte* out = section.mutable_raw();
   const uint64_t counts[2] = {entries.size(), names.size()};
   std::memcpy(out, kMagic, sizeof kMagic);
   std::memcpy(out + 4, &kVersion, sizeof kVersion);
   std::memcpy(out + 8, counts, sizeof counts);
-  size_t at = kHead, data = rounded(head, kLine);
+  size_t at = kHead, data = blob_aligned(head);
   for (const auto& [key, blob] : entries) {
     const uint64_t numbers[3] = {key.size(), data, blob.size};
     std::memcpy(out + at, numbers, sizeof numbers);
     std::memcpy(out + at + kEntry, key.data(), key.size());
     std::memcpy(out + data, blob.bytes.get(), blob.size);
-    at += kEntry + rounded(key.size(), 8);
-    data += rounded(blob.size, kLine);
+    at += kEntry + padded_text(key.size());
+    data += blob_aligned(blob.size);
   }
   for (const std::string& name : names) {
     const uint64_t length = name.size();
     std::memcpy(out + at, &length, sizeof length);
     std::memcpy(out + at + 8, name.data(), name.size());
-    at += 8 + rounded(name.size(), 8);
+    at += 8 + padded_text(name.size());
   }
   return section;
 }
@@ -87,7 +88,7 @@ void read_packed_section(const Tensor& section, WeightStore& store) {
   // Kernels want aligned weights; a section that lies unaligned in memory is copied once.
   std::shared_ptr<const void> owner = std::make_shared<const Tensor>(section);
   const std::byte* base = section.raw().data();
-  if (reinterpret_cast<uintptr_t>(base) % kLine != 0) {
+  if (reinterpret_cast<uintptr_t>(base) % kBlobAlignment != 0) {
     const std::shared_ptr<std::byte> copy = allocate_aligned(section.byte_size());
     std::memcpy(copy.get(), base, section.byte_size());
     base = copy.get();
@@ -96,7 +97,7 @@ void read_packed_section(const Tensor& section, WeightStore& store) {
   for (uint64_t i = 0; i < count; ++i) {
     const auto length = reader.number<uint64_t>(), offset = reader.number<uint64_t>(), size = reader.number<uint64_t>();
     const std::string key = reader.text(length);
-    if (offset % kLine != 0 || offset > section.byte_size() || size > section.byte_size() - offset)
+    if (offset % kBlobAlignment != 0 || offset > section.byte_size() || size > section.byte_size() - offset)
       throw Error(ErrorCode::bad_file, "packed weights lie outside their section (write the container anew)");
     store.put(key, {{owner, base + offset}, static_cast<size_t>(size)});
   }

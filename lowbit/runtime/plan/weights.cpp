@@ -8,9 +8,8 @@
 namespace lowbit::plan {
 
 std::shared_ptr<std::byte> allocate_aligned(size_t bytes) {
-  constexpr size_t kLine = 64;
-  const size_t rounded = (bytes + kLine - 1) / kLine * kLine;
-  void* memory = rounded < bytes ? nullptr : std::aligned_alloc(kLine, rounded > 0 ? rounded : kLine);
+  const size_t rounded = blob_aligned(bytes);
+  void* memory = rounded < bytes ? nullptr : std::aligned_alloc(kBlobAlignment, rounded > 0 ? rounded : kBlobAlignment);
   if (!memory) throw Error(ErrorCode::out_of_memory, "no memory for " + std::to_string(bytes) + " bytes");
   std::memset(memory, 0, rounded);
   return {static_cast<std::byte*>(memory), [](std::byte* p) { std::free(p); }};

@@ -22,6 +22,10 @@ struct Blob {
   }
 };
 
+inline constexpr size_t kBlobAlignment = 64;
+/// The next multiple of kBlobAlignment.
+constexpr size_t blob_aligned(size_t bytes) { return (bytes + kBlobAlignment - 1) / kBlobAlignment * kBlobAlignment; }
+
 /// Zero-filled, aligned to 64. Throws Error{out_of_memory}.
 std::shared_ptr<std::byte> allocate_aligned(size_t bytes);
 

@@ -103,6 +103,12 @@ std::span<const StepRow> step_rows() {
   return kRows;
 }
 
+bool is_float32(const Builder& builder, ValueId id) {
+  if (const Tensor* known = builder.known(id)) return known->dtype() == DType::float32;
+  const DType type = builder.graph().value(id).dtype;
+  return type == DType::float32 || type == DType::undefined;
+}
+
 std::vector<StepRow> find_rows(const Node& node) {
   std::vector<StepRow> rows;
   if (!node.domain.empty()) return rows;

@@ -14,12 +14,6 @@ namespace {
 
 const kernels::FloatMathKernels& math() { return *kernels::float_row(kernels::active_isa()).math; }
 
-bool is_float32(const Builder& builder, ValueId id) {
-  if (const Tensor* known = builder.known(id)) return known->dtype() == DType::float32;
-  const DType type = builder.graph().value(id).dtype;
-  return type == DType::float32 || type == DType::undefined;
-}
-
 /// Rows along the last axis.
 struct RowParams {
   Ref x, y, scale, bias;

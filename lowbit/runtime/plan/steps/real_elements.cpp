@@ -7,11 +7,6 @@
 namespace lowbit::plan {
 namespace {
 
-bool is_float32(const Builder& builder, ValueId id) {
-  const DType type = builder.graph().value(id).dtype;
-  return type == DType::float32 || type == DType::undefined;
-}
-
 struct PowParams {
   Ref x, y;
   int64_t n;

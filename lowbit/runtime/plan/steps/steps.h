@@ -72,6 +72,9 @@ bool make_known(Builder& builder, int32_t node, std::string& why);
 /// parameters, or both not annotated.
 bool kept_alike(const Builder& builder, ValueId a, ValueId b);
 
+/// Whether the value is known to be float32, or nothing says otherwise.
+bool is_float32(const Builder& builder, ValueId id);
+
 /// Makes the result of a postponed Pad.
 void emit_pad(Builder& builder, ValueId id, const PendingPad& pad, Order order);
 
