@@ -9,7 +9,7 @@ namespace lowbit {
 namespace {
 
 constexpr int64_t kMostCodesCounted = 65536;
-constexpr int64_t kMostChannels = 16384;
+constexpr int64_t kMostComparedChannels = 16384;
 
 }  // namespace
 
@@ -17,7 +17,7 @@ ChannelView channel_view(const Dims& dims, const Node* producer) {
   if (dims.size() < 2) return {};
   const bool last = dims.size() == 3 && !(producer && (producer->is("Conv") || producer->is("ConvTranspose")));
   const size_t axis = last ? 2 : 1;
-  if (dims[axis] < 1 || dims[axis] > kMostChannels) return {};
+  if (dims[axis] < 1 || dims[axis] > kMostComparedChannels) return {};
   ChannelView view{dims[axis], 1};
   for (size_t i = axis + 1; i < dims.size(); ++i) view.inner *= std::max<int64_t>(1, dims[i]);
   return view;

@@ -9,7 +9,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int64_t kLeastSide = 8, kMostSide = 160;  // of what is taken for a picture, of what is shown
+constexpr int64_t kLeastPictureSide = 8, kMostSide = 160;  // of what is taken for a picture, of what is shown
 constexpr int64_t kMostSteps = 400, kMostLines = 6;
 constexpr int kQuality = 85;
 
@@ -22,7 +22,7 @@ struct PictureLayout {
 std::optional<PictureLayout> picture_layout(const Tensor& x) {
   if (x.rank() != 4 || x.dim(0) != 1) return std::nullopt;
   const auto fits = [](int64_t channels, int64_t height, int64_t width) {
-    return (channels == 1 || channels == 3) && height >= kLeastSide && width >= kLeastSide;
+    return (channels == 1 || channels == 3) && height >= kLeastPictureSide && width >= kLeastPictureSide;
   };
   if (fits(x.dim(3), x.dim(1), x.dim(2))) return PictureLayout{x.dim(2), x.dim(1), x.dim(3), false};
   if (fits(x.dim(1), x.dim(2), x.dim(3))) return PictureLayout{x.dim(3), x.dim(2), x.dim(1), true};

@@ -13,7 +13,7 @@
 namespace lowbit {
 namespace {
 
-const MethodOption kOptions[] = {
+const MethodOption kSmoothOptions[] = {
     {"strength", 0.5, 0, 1, "a: 1 gives all channels the same range and leaves everything to the weights"},
 };
 
@@ -55,7 +55,7 @@ const Method& smooth_method() {
                              .needs_data = true,
                              .apply = apply_smooth,
                              .stage = MethodStage::float_network,
-                             .options = kOptions};
+                             .options = kSmoothOptions};
   return method;
 }
 

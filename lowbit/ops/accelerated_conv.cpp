@@ -19,15 +19,9 @@ const dnnl::engine& onednn::cpu_engine() {
 namespace {
 
 using dnnl::memory;
+using onednn::kFloat;
+using onednn::plain_tag;
 using Tag = memory::format_tag;
-
-constexpr auto kFloat = memory::data_type::f32;
-
-/// Row-major layout of rank 3 to 6 (oneDNN's plain tags).
-Tag plain_tag(size_t rank) {
-  constexpr Tag kTags[] = {Tag::a, Tag::ab, Tag::abc, Tag::abcd, Tag::abcde, Tag::abcdef};
-  return kTags[rank - 1];
-}
 
 /// In which order a convolution works on activations.
 enum class Layout {

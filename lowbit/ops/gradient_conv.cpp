@@ -8,13 +8,9 @@ namespace lowbit {
 namespace {
 
 using dnnl::memory;
+using onednn::kFloat;
+using onednn::plain_tag;
 using Tag = memory::format_tag;
-constexpr auto kFloat = memory::data_type::f32;
-
-Tag plain_tag(size_t rank) {
-  constexpr Tag kTags[] = {Tag::a, Tag::ab, Tag::abc, Tag::abcd, Tag::abcde, Tag::abcdef};
-  return kTags[rank - 1];
-}
 
 struct Shapes {
   memory::dims x, w, y, strides, dilations, begins, ends;

@@ -11,6 +11,15 @@ namespace lowbit::onednn {
 /// One engine for the process; also sets the size of oneDNN's own cache of primitives, whose creation is costly.
 const dnnl::engine& cpu_engine();
 
+inline constexpr auto kFloat = dnnl::memory::data_type::f32;
+
+/// Row-major layout of rank 1 to 6 (oneDNN's plain tags).
+inline dnnl::memory::format_tag plain_tag(size_t rank) {
+  using Tag = dnnl::memory::format_tag;
+  constexpr Tag kTags[] = {Tag::a, Tag::ab, Tag::abc, Tag::abcd, Tag::abcde, Tag::abcdef};
+  return kTags[rank - 1];
+}
+
 /// For primitives that several threads run at once: the working memory is given with each call. oneDNN's own is one per
 /// primitive, so concurrent calls would share it.
 inline dnnl::primitive_attr own_scratchpad() {

@@ -23,12 +23,12 @@ Recipe weights_only(const std::string& weights = "int8") {
   return recipe;
 }
 
-struct Annotated {
+struct AnnotatedNetwork {
   Graph graph;
   Coverage coverage;
 };
 
-Annotated annotated(Graph graph, const Recipe& recipe) {
+AnnotatedNetwork annotated_network(Graph graph, const Recipe& recipe) {
   const Graph before = graph;
   const Placement placement = place(graph, recipe, false);
   std::vector<std::string> notes;
@@ -65,7 +65,7 @@ TEST(WeightSlots, EveryOperatorWithConstantWeightsHasThemLowBit) {
                   {{"hidden_size", int64_t{4}}, {"direction", std::string("bidirectional")}}));
   b.output(b.node("RNN", "rnn", {sequence, weight("rnn_w", {1, 4, 3}), weight("rnn_r", {1, 4, 4})},
                   {{"hidden_size", int64_t{4}}}));
-  const Annotated result = annotated(b.graph, weights_only());
+  const AnnotatedNetwork result = annotated_network(b.graph, weights_only());
   const std::vector<std::pair<const char*, const char*>> wanted = {
       {"conv_w", "channel axis 0"},    {"up_w", "channel axis 1"},        {"up2_w", "group:8 axis 1"},
       {"gemm_w", "channel axis 0"},    {"right_w", "channel axis 1"},     {"left_w", "channel axis 0"},
@@ -93,7 +93,7 @@ TEST(WeightSlots, AConstantThatSeveralLayersReadIsDecidedOnce) {
   b.output(b.node("Gather", "embedding", {table, words}));
   b.output(b.node("MatMul", "head", {rows, table}));
   const size_t values = b.graph.values.size();
-  const Annotated result = annotated(b.graph, weights_only());
+  const AnnotatedNetwork result = annotated_network(b.graph, weights_only());
   EXPECT_EQ(result.graph.values.size(), values);
   EXPECT_EQ(granularity(result.graph, "table"), "channel axis 0");
 }
@@ -105,7 +105,7 @@ TEST(WeightSlots, AnExcludedLayerKeepsAFloatCopyOfASharedConstant) {
   b.output(b.node("MatMul", "second", {rows, table}));
   Recipe recipe = weights_only();
   recipe.exclude = {"second"};
-  const Annotated result = annotated(b.graph, recipe);
+  const AnnotatedNetwork result = annotated_network(b.graph, recipe);
   EXPECT_FALSE(result.graph.value(result.graph.nodes[1].inputs[1]).quantization);
   EXPECT_TRUE(result.graph.value(result.graph.nodes[0].inputs[1]).quantization);
 }
@@ -142,14 +142,14 @@ Graph conditional() {
 
 TEST(WeightSlots, WeightsInsideSubgraphsAreLowBitAndTheSourceIsLeftAlone) {
   const Graph graph = conditional();
-  const Annotated result = annotated(graph, weights_only("int4"));
+  const AnnotatedNetwork result = annotated_network(graph, weights_only("int4"));
   EXPECT_TRUE(named(*result.graph.nodes[0].attr_graph("then_branch"), "own_w").quantization);
   EXPECT_TRUE(named(result.graph, "outer_w").quantization);
   EXPECT_FALSE(named(*graph.nodes[0].attr_graph("then_branch"), "own_w").quantization);
   EXPECT_EQ(result.coverage.quantized_share_bytes, 1);
   Recipe recipe = weights_only();
   recipe.exclude = {"then_mul"};
-  EXPECT_FALSE(named(*annotated(graph, recipe).graph.nodes[0].attr_graph("then_branch"), "own_w").quantization);
+  EXPECT_FALSE(named(*annotated_network(graph, recipe).graph.nodes[0].attr_graph("then_branch"), "own_w").quantization);
 }
 
 TEST(WeightSlots, StochasticRoundingKeepsTheCodesThatItDrew) {

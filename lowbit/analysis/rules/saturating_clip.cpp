@@ -5,11 +5,11 @@
 namespace lowbit {
 namespace {
 
-constexpr double kShare = 0.01;
+constexpr double kSaturatedShare = 0.01;
 
 std::optional<Finding> find_saturating_clip(const LayerFacts& facts) {
   const ValueFacts& result = facts.result;
-  if (!result.has_codes || result.clipped_share <= kShare) return std::nullopt;
+  if (!result.has_codes || result.clipped_share <= kSaturatedShare) return std::nullopt;
   Finding finding;
   finding.cause = fmt::format(
       "{:.1f} % of its values are outside of {:.3g} to {:.3g}, which its codes cover, and are clipped (they reach from "

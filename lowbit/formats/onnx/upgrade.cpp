@@ -84,7 +84,7 @@ void grid_sample(GraphScope& scope, Node node, int64_t) {
 /// times: Reshape to [G, 1], Expand to [G, C / G], Reshape to [C].
 void group_normalization(GraphScope& scope, Node node, int64_t) {
   const std::string stem = node.name;
-  const auto step = [&](std::string op, std::vector<ValueId> inputs, Attributes attributes = {}) {
+  const auto step = [&](std::string op, std::vector<ValueId> inputs, lowbit::Attributes attributes = {}) {
     Node added;
     added.name = stem + "." + op;
     added.op = std::move(op);
@@ -235,7 +235,7 @@ bool upgrade_last_axis_softmax(Node& node, std::optional<int64_t> rank) {
 void emit_flattened_softmax(GraphScope& scope, Node node) {
   const std::string stem = node.name;
   const ValueId x = node.input(0), y = node.output();
-  const auto step = [&](std::string op, std::vector<ValueId> inputs, ValueId out, Attributes attributes = {}) {
+  const auto step = [&](std::string op, std::vector<ValueId> inputs, ValueId out, lowbit::Attributes attributes = {}) {
     Node added;
     added.name = stem + "." + op;
     added.op = std::move(op);

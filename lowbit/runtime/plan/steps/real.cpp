@@ -105,14 +105,14 @@ constexpr UnaryRow kUnary[] = {{"Relu", clamp_row},      {"Clip", clamp_row}, {"
 
 enum class Arithmetic : uint8_t { add, sub, mul, div };
 
-struct BinaryParams {
+struct RealBinaryParams {
   Nest nest;  // views: y, a, b
   Ref y, a, b;
   Arithmetic kind;
 };
 
 template <typename F>
-void binary_rows(const BinaryParams& p, const RunContext& context, int64_t first, int64_t last, F f) {
+void binary_rows(const RealBinaryParams& p, const RunContext& context, int64_t first, int64_t last, F f) {
   const Nest& nest = p.nest;
   nest.run(first, last, [&](const auto& at, int64_t rows, int64_t n) {
     for (int64_t r = 0; r < rows; ++r) {
@@ -133,7 +133,7 @@ void binary_rows(const BinaryParams& p, const RunContext& context, int64_t first
 }
 
 void run_arithmetic(const void* raw, const RunContext& context, int64_t first, int64_t last, std::byte*) noexcept {
-  const auto& p = *static_cast<const BinaryParams*>(raw);
+  const auto& p = *static_cast<const RealBinaryParams*>(raw);
   switch (p.kind) {
     case Arithmetic::add:
       return binary_rows(p, context, first, last, [](float a, float b) { return a + b; });
@@ -157,7 +157,7 @@ void emit_arithmetic(Builder& builder, int32_t n, Arithmetic kind, const View& y
   if (!nest || nest->n.stride[0] != 1) {
     LOWBIT_CHECK(nest && nest->n.count == 1);
   }
-  const BinaryParams params{*nest, y.ref(), operands[0].ref(), operands[1].ref(), kind};
+  const RealBinaryParams params{*nest, y.ref(), operands[0].ref(), operands[1].ref(), kind};
   Draft draft;
   draft.run = run_arithmetic;
   draft.tasks = nest->tasks();
@@ -169,7 +169,7 @@ void emit_arithmetic(Builder& builder, int32_t n, Arithmetic kind, const View& y
   }
   draft.details.bytes = 12 * y.count();
   draft.details.kernel = builder.node(n).op + " float32";
-  draft.params = std::make_shared<const BinaryParams>(params);
+  draft.params = std::make_shared<const RealBinaryParams>(params);
   builder.emit(n, std::move(draft));
 }
 

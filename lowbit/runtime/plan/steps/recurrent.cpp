@@ -17,7 +17,7 @@ namespace {
 using kernels::RecurrentLayer;
 
 constexpr int64_t kMostDirections = 2;
-int64_t rounded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t rounded_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 struct RecurrentParams {
   std::array<RecurrentLayer, kMostDirections> layers;
@@ -49,7 +49,7 @@ void run_steps_of(const void* raw, const RunContext& context, int64_t, int64_t, 
   p.node.set_strides(call);
   call.scratch = scratch;
   auto* lengths = reinterpret_cast<int64_t*>(scratch + p.kernel_bytes);
-  auto* codes = reinterpret_cast<int8_t*>(lengths) + rounded(p.batch * 8);
+  auto* codes = reinterpret_cast<int8_t*>(lengths) + rounded_up(p.batch * 8);
   const int64_t elements = p.steps * p.batch * p.node.inputs;
   if (!p.coded) {
     call.x = context.at<const float>(p.x);
@@ -82,7 +82,7 @@ void run_steps_of(const void* raw, const RunContext& context, int64_t, int64_t, 
 }
 
 /// While the step is made.
-struct Maker {
+struct RecurrentMaker {
   Builder& builder;
   int32_t n;
   RecurrentNode read;
@@ -105,7 +105,7 @@ struct Maker {
   }
 };
 
-const float* Maker::vector(const std::vector<float>& values) {
+const float* RecurrentMaker::vector(const std::vector<float>& values) {
   if (values.empty()) return nullptr;
   const auto bytes = allocate_aligned(values.size() * sizeof(float) + kernels::kReadSlack);
   std::memcpy(bytes.get(), values.data(), values.size() * sizeof(float));
@@ -114,7 +114,7 @@ const float* Maker::vector(const std::vector<float>& values) {
 }
 
 /// The matrix of an input and direction, packed or from the store.
-bool Maker::add_lowbit(size_t input, int64_t d, bool real, LowbitEntry& entry, std::string& why) {
+bool RecurrentMaker::add_lowbit(size_t input, int64_t d, bool real, LowbitEntry& entry, std::string& why) {
   const std::string key =
       fmt::format("{}/{}/{}{}", node().name, input == 1 ? "input" : "recurrent", d, real ? "/decoded" : "");
   auto blob = builder.weights().find(key);
@@ -135,7 +135,7 @@ bool Maker::add_lowbit(size_t input, int64_t d, bool real, LowbitEntry& entry, s
 }
 
 /// Rows padded between the gates, as float32 or in few bits.
-void Maker::add_float(size_t input, int64_t d, kernels::RecurrentFloatMatrix& matrix) {
+void RecurrentMaker::add_float(size_t input, int64_t d, kernels::RecurrentFloatMatrix& matrix) {
   std::string why;
   const int64_t rows = read.layer.gates() * read.layer.padded_hidden(), k = form(input, true).k;
   matrix.shape = kernels::qgemm_shape(1, rows, k);
@@ -164,7 +164,7 @@ void Maker::add_float(size_t input, int64_t d, kernels::RecurrentFloatMatrix& ma
 }
 
 /// Optional inputs: lengths and first states. False if one does not fit.
-bool add_optional_inputs(Maker& m, std::string& why) {
+bool add_optional_inputs(RecurrentMaker& m, std::string& why) {
   Builder& builder = m.builder;
   RecurrentParams& p = m.p;
   const Dims state = m.read.state_dims(p.batch);
@@ -191,7 +191,7 @@ bool known_lengths_fit(const Builder& builder, ValueId id, int64_t steps) {
   return std::all_of(lengths.begin(), lengths.end(), [&](int64_t n) { return n >= 0 && n <= steps; });
 }
 
-bool emit_recurrent(Maker& m, std::string& why) {
+bool emit_recurrent(RecurrentMaker& m, std::string& why) {
   Builder& builder = m.builder;
   const Node& node = m.node();
   RecurrentParams& p = m.p;
@@ -209,9 +209,9 @@ bool emit_recurrent(Maker& m, std::string& why) {
   m.draft.reads.push_back(x.buffer);
   const int threads = builder.options().threads;
   for (int64_t d = 0; d < m.read.directions; ++d)
-    p.kernel_bytes = std::max(p.kernel_bytes, rounded(static_cast<int64_t>(kernels::recurrent_scratch_bytes(
+    p.kernel_bytes = std::max(p.kernel_bytes, rounded_up(static_cast<int64_t>(kernels::recurrent_scratch_bytes(
                                                   p.layers[static_cast<size_t>(d)], p.steps, p.batch, threads))));
-  m.draft.scratch_bytes = p.kernel_bytes + rounded(p.batch * 8) + (p.flips ? rounded(x.count()) : 0);
+  m.draft.scratch_bytes = p.kernel_bytes + rounded_up(p.batch * 8) + (p.flips ? rounded_up(x.count()) : 0);
   for (size_t i = 0; i < node.outputs.size() && i < 3; ++i) {
     if (node.outputs[i] == kNone) continue;
     const Dims out = i == 0 ? m.read.output_dims(p.steps, p.batch) : m.read.state_dims(p.batch);
@@ -240,7 +240,7 @@ bool emit_recurrent(Maker& m, std::string& why) {
 }
 
 /// Biases and directions of p.layers, behind their weights.
-void set_direction(Maker& m, int64_t d) {
+void set_direction(RecurrentMaker& m, int64_t d) {
   RecurrentLayer& layer = m.p.layers[static_cast<size_t>(d)];
   const RecurrentNode::Biases biases = m.read.biases(d);
   layer.input_bias = m.vector(biases.input);
@@ -249,7 +249,7 @@ void set_direction(Maker& m, int64_t d) {
   layer.reverse = m.read.reverse || d == 1;
 }
 
-std::optional<Maker> begin(Builder& builder, int32_t n, std::string& why) {
+std::optional<RecurrentMaker> begin(Builder& builder, int32_t n, std::string& why) {
   const Node& node = builder.node(n);
   if (!builder.ready(node.input(0)) || builder.known(node.inputs[0]))
     return why = "its input is constant", std::nullopt;
@@ -257,7 +257,7 @@ std::optional<Maker> begin(Builder& builder, int32_t n, std::string& why) {
   if (x.dtype != DType::float32 && x.dtype != DType::undefined) return why = "its input is not float32", std::nullopt;
   auto read = read_recurrent(builder.graph(), node, why);
   if (!read) return std::nullopt;
-  Maker m{builder, n, std::move(*read)};
+  RecurrentMaker m{builder, n, std::move(*read)};
   m.p.layers.fill(m.read.layer);
   return m;
 }
@@ -294,7 +294,7 @@ bool make_real_recurrent(Builder& builder, int32_t n, std::string& why) {
   if (!m) return false;
   const auto& x = builder.graph().value(builder.node(n).inputs[0]).quantization;
   if (x && x->dynamic && builder.context().linear(builder.node(n).inputs[1]))
-    return why = why.empty() ? "its input is rounded when it comes" : why, false;
+    return why = why.empty() ? "its input is rounded_up when it comes" : why, false;
   for (int64_t d = 0; d < m->read.directions; ++d) {
     RecurrentLayer& layer = m->p.layers[static_cast<size_t>(d)];
     layer.floats = true;
