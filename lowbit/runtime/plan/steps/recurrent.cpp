@@ -139,8 +139,11 @@ void RecurrentMaker::add_float(size_t input, int64_t d, kernels::RecurrentFloatM
   std::string why;
   const int64_t rows = read.layer.gates() * read.layer.padded_hidden(), k = form(input, true).k;
   matrix.shape = kernels::qgemm_shape(1, rows, k);
+  // Decoding pays where a matrix is used once; the recurrent one is used at every step of a sequence.
+  const Dims& x = builder.dims(node().inputs[0]);
+  const bool once = input == 1 || (x.size() == 3 && x[0] * x[1] == 1);
   if (LowbitEntry entry;
-      builder.graph().value(node().inputs[input]).quantization && add_lowbit(input, d, true, entry, why)) {
+      once && builder.graph().value(node().inputs[input]).quantization && add_lowbit(input, d, true, entry, why)) {
     matrix.lowbit = {entry.matrix, entry.real_levels};
     return;
   }
@@ -294,7 +297,7 @@ bool make_real_recurrent(Builder& builder, int32_t n, std::string& why) {
   if (!m) return false;
   const auto& x = builder.graph().value(builder.node(n).inputs[0]).quantization;
   if (x && x->dynamic && builder.context().linear(builder.node(n).inputs[1]))
-    return why = why.empty() ? "its input is rounded_up when it comes" : why, false;
+    return why = why.empty() ? "its input is rounded when it comes" : why, false;
   for (int64_t d = 0; d < m->read.directions; ++d) {
     RecurrentLayer& layer = m->p.layers[static_cast<size_t>(d)];
     layer.floats = true;
