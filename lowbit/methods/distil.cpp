@@ -10,22 +10,8 @@
 namespace lowbit {
 namespace {
 
-const MethodOption kOptions[] = {
-    {"steps", 800, 1, 1e6, "steps of Adam, on 32 samples each"},
-    {"rate", 0.003, 0, 1, "of the weights, in steps of their codes"},
-    {"scale-rate", 0.001, 0, 1, "of the logarithms of the scales"},
-    {"bias-rate", 0.001, 0, 1, "of the biases, in units of the layer's results"},
-};
-
-void apply(Graph& graph, const MethodContext& context) {
-  const Method& method = distil_method();
-  const auto option = [&](std::string_view key) { return method.option(context, key); };
-  learn_network(graph, context,
-                {.blocks = false,
-                 .steps = static_cast<int64_t>(option("steps")),
-                 .rates = {option("rate"), option("scale-rate")},
-                 .shift_rate = option("bias-rate")},
-                method.name);
+void apply_distil(Graph& graph, const MethodContext& context) {
+  learn_by_options(graph, context, distil_method(), /*blocks=*/false);
 }
 
 }  // namespace
@@ -36,8 +22,8 @@ const Method& distil_method() {
       .summary = "learns codes, scales and biases of all layers from the float network's outputs",
       .paper = "Polino et al., ICLR 2018, arXiv:1802.05668",
       .needs_data = true,
-      .apply = apply,
-      .options = kOptions};
+      .apply = apply_distil,
+      .options = learning_options()};
   return method;
 }
 

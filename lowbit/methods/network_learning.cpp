@@ -329,4 +329,24 @@ void learn_network(Graph& graph, const MethodContext& context, const LearningSet
   context.note(fmt::format("{}: {}", name, NetworkLearner(graph, context, settings).run()));
 }
 
+std::span<const MethodOption> learning_options() {
+  static const MethodOption options[] = {
+      {"steps", 800, 1, 1e6, "steps of Adam, on 32 samples each"},
+      {"rate", 0.003, 0, 1, "of the weights, in steps of their codes"},
+      {"scale-rate", 0.001, 0, 1, "of the logarithms of the scales"},
+      {"bias-rate", 0.001, 0, 1, "of the biases, in units of the layer's results"},
+  };
+  return options;
+}
+
+void learn_by_options(Graph& graph, const MethodContext& context, const Method& method, bool blocks) {
+  const auto option = [&](std::string_view key) { return method.option(context, key); };
+  learn_network(graph, context,
+                {.blocks = blocks,
+                 .steps = static_cast<int64_t>(option("steps")),
+                 .rates = {option("rate"), option("scale-rate")},
+                 .shift_rate = option("bias-rate")},
+                method.name);
+}
+
 }  // namespace lowbit

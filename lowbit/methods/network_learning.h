@@ -4,6 +4,8 @@
 // samples it did not learn from.
 #pragma once
 
+#include <span>
+
 #include <string_view>
 
 #include "lowbit/methods/learned_weights.h"
@@ -23,5 +25,11 @@ struct LearningSettings {
 /// Learns from `context.batches`. A network with operators that have no gradient, or without low-bit weights that
 /// gradients reach, is left as it is, and the notes say why. The result does not depend on the number of threads.
 void learn_network(Graph& graph, const MethodContext& context, const LearningSettings& settings, std::string_view name);
+
+/// The options of the methods that learn through the network.
+std::span<const MethodOption> learning_options();
+
+/// learn_network() as the options of such a method say.
+void learn_by_options(Graph& graph, const MethodContext& context, const Method& method, bool blocks);
 
 }  // namespace lowbit
