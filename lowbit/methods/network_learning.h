@@ -5,7 +5,6 @@
 #pragma once
 
 #include <span>
-
 #include <string_view>
 
 #include "lowbit/methods/learned_weights.h"
